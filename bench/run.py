@@ -1,0 +1,11 @@
+"""All benchmarks that README and docs quote, one after the other: `make bench`."""
+
+from __future__ import annotations
+
+import pack
+import startup
+import up
+
+startup.main()
+pack.main()
+up.main()

@@ -1,0 +1,119 @@
+"""``rayyarn status``: what runs, and why it is not ready."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from rayyarn_cli import options, output
+
+if TYPE_CHECKING:
+    from rayyarn.state import ClusterStatus, NodeStatus
+
+
+@click.command("status")
+@options.cluster_name()
+@options.hadoop_conf
+@output.options
+def command(out: output.Output, name: str | None, hadoop_conf: str | None) -> None:
+    """Show your clusters, or one of them in detail.
+
+    With NAME: its nodes, their resources, and why it is not ready. A cluster that is not there ends with exit code 3.
+    """
+    from rayyarn import cluster, settings
+
+    if name is None:  # all are meant, whatever RAYYARN_NAME says
+        chosen = settings.pick(hadoop_conf=hadoop_conf)
+    else:
+        chosen = settings.pick(hadoop_conf=hadoop_conf, name=name)
+    found = cluster.status(name, hadoop_conf=chosen["hadoop_conf"])
+    if name is not None:
+        (one,) = found.clusters
+        out.result(found, text=_details(out, one), table=_nodes(one))
+        return
+    if not found.clusters:
+        out.note("no clusters of yours on this YARN; this starts one: rayyarn up")
+    rows = [_row(one) for one in found.clusters]
+    headings = ["NAME", "STATE", "WORKERS", "QUEUE", "ENVIRONMENT", "AGE", "APPLICATION"]
+    out.result(found, table=output.Table(headings, rows) if rows else None)
+
+
+def _row(one: ClusterStatus) -> list[str | output.Cell]:
+    from rayyarn.units import format_duration
+
+    environment = one.environment or "-"
+    return [
+        one.name,
+        one.state,
+        f"{one.workers}/{one.wanted}",
+        one.queue or "-",
+        output.Cell(environment[:8], environment),
+        output.Cell(format_duration(one.age), f"{one.age:.0f}"),
+        one.application,
+    ]
+
+
+def _details(out: output.Output, one: ClusterStatus) -> str:
+    """One fact a line: aligned for a person, key and value by a tab in a pipe."""
+    from rayyarn.units import format_duration
+
+    facts = {
+        "name": one.name,
+        "state": one.state,
+        "why": one.why,
+        "application": one.application,
+        "queue": one.queue,
+        "workers": f"{one.workers} of {one.wanted}",
+        "environment": one.environment,
+        "age": format_duration(one.age),
+        "connection file": one.connection_file and str(one.connection_file),
+    }
+    lines = [(key, value) for key, value in facts.items() if value]
+    if out.answer.tty:
+        return "\n".join(f"{key + ':':<16} {value}" for key, value in lines) + "\n"
+    return "\n".join(f"{key}\t{value}" for key, value in lines)
+
+
+def _nodes(one: ClusterStatus) -> output.Table | None:
+    headings = [
+        "ROLE",
+        "STATE",
+        "HOST",
+        "CPUS",
+        "MEMORY",
+        "OBJECTS",
+        "RESTARTS",
+        "FETCHED",
+        "CACHED",
+        "CONTAINER",
+        "LAST WORDS",
+    ]
+    return output.Table(headings, [_node(node) for node in one.nodes]) if one.nodes else None
+
+
+def _node(node: NodeStatus) -> list[str | output.Cell]:
+    return [
+        node.role,
+        node.state,
+        node.host or "-",
+        f"{node.cpus:g}" if node.cpus is not None else "-",
+        _size(node.memory),
+        _size(node.object_store),
+        str(node.restarts),
+        _size(node.localization.get("bytes_fetched")),
+        _size(node.localization.get("bytes_cached")),
+        output.Cell(_tail(node.container), node.container or "-"),
+        node.last_words or "-",
+    ]
+
+
+def _size(size: int | None) -> output.Cell:
+    from rayyarn.units import format_size
+
+    return output.Cell("-", "-") if size is None else output.Cell(format_size(size), str(size))
+
+
+def _tail(container: str | None) -> str:
+    """``..._000003`` of a container's id: on one cluster only its end differs."""
+    return f"..{container[-7:]}" if container else "-"

@@ -1,0 +1,148 @@
+"""Clusters by name: up, down, status. What the command line and notebooks call."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rayyarn import access, hadoop, register, state, teardown
+from rayyarn.errors import ClusterNotFound, RayYarnError, SpecError
+from rayyarn.rm import App, ResourceManager
+from rayyarn.steps import SILENT, Reporter, Steps
+
+if TYPE_CHECKING:
+    import os
+
+    from rayyarn.launch import UpResult
+    from rayyarn.spec import ClusterSpec
+    from rayyarn.state import ClusterStatus
+    from rayyarn.teardown import DownResult
+
+
+@dataclass(frozen=True)
+class StatusList:
+    """The clusters asked for."""
+
+    clusters: tuple[ClusterStatus, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``--json`` shows it."""
+        return asdict(self)
+
+
+def up(
+    spec: ClusterSpec | str = "default",
+    *,
+    wait: bool = True,
+    keep: bool = False,
+    dry_run: bool = False,
+    recheck: bool = False,
+    hadoop_conf: str | None = None,
+    connection_file: str | os.PathLike[str] | None = None,
+    reporter: Reporter = SILENT,
+    **settings: Any,
+) -> UpResult:
+    """Bring a cluster up and wait until it is usable; nothing happens when it already is.
+
+    ``spec`` is a whole spec, or a name with ``settings`` such as ``workers=8, worker_memory="16 GiB"``; what is not
+    given comes from RAYYARN_* variables and rayyarn.yaml. ``keep`` leaves a failed cluster for inspection.
+    Raises SpecError, ClusterDiffers, RequestTooLarge, NotReady, ClusterFailed and the errors of what lies below.
+    """
+    from rayyarn.launch import Launch
+
+    if isinstance(spec, str):
+        from rayyarn.settings import resolve
+
+        spec = resolve({"name": spec, **settings}).spec
+    elif settings:
+        raise TypeError(f"settings go with a name, not with a whole spec: {', '.join(settings)}")
+    problems = spec.problems()
+    if problems:
+        raise SpecError(problems)
+    site = _site(hadoop_conf, reporter)
+    rm = ResourceManager(site)
+    with Steps(reporter, keep=keep) as steps:
+        file = Path(connection_file) if connection_file else None
+        launch = Launch(spec, site, rm, steps, recheck=recheck, file=file)
+        if dry_run:
+            return launch.dry_run()
+        teardown.sweep(site, rm)
+        return launch.run(wait=wait)
+
+
+def down(
+    name: str | None = None,
+    *,
+    everything: bool = False,
+    hadoop_conf: str | None = None,
+    reporter: Reporter = SILENT,
+) -> DownResult:
+    """Stop the cluster ``name`` (default ``default``), or all of yours, and remove what they left. Safe to repeat."""
+    site = _site(hadoop_conf, reporter)
+    rm = ResourceManager(site)
+    wanted = register.clusters(rm) if everything else register.candidates(rm, name or "default")
+    with Steps(reporter) as steps:
+        for app in wanted:
+            teardown.stop(site, rm, app, steps)
+    teardown.sweep(site, rm)
+    stopped = tuple(teardown.Stopped(register.name_of(app), app.id) for app in wanted)
+    return teardown.DownResult(stopped=stopped, changed=bool(stopped))
+
+
+def status(name: str | None = None, *, hadoop_conf: str | None = None) -> StatusList:
+    """The cluster ``name`` with its nodes, or all of yours without them. No JVM, no ray.
+
+    Raises ClusterNotFound when there is no such cluster; one that failed within YARN's memory is shown as failed.
+    """
+    site = _site(hadoop_conf, SILENT)
+    rm = ResourceManager(site)
+    teardown.sweep(site, rm)
+    if name is None:
+        return StatusList(tuple(_glance(site, app) for app in register.clusters(rm)))
+    app = register.find(rm, name) or _last(rm, name)
+    if app is None:
+        raise ClusterNotFound(
+            f"no cluster named {name!r} in YARN for user {site.user}", hint="rayyarn status   # lists yours"
+        )
+    return StatusList((_look(site, app),))
+
+
+def _last(rm: ResourceManager, name: str) -> App | None:
+    """The latest cluster of that name that did not end well."""
+    ended = rm.apps(tag=f"{register.TAG}-{name}", states=("FAILED", "KILLED", "FINISHED"))
+    last = ended[-1] if ended else None
+    return last if last is not None and last.final != "SUCCEEDED" else None
+
+
+def _glance(site: hadoop.Hadoop, app: App) -> ClusterStatus:
+    """What YARN alone says, when that is good news; it hears of a new cluster's workers a heartbeat late."""
+    seen = state.brief(app, now=time.time(), connection_file=_file(site, app))
+    return seen if seen.state == "ready" else replace(_look(site, app), nodes=())
+
+
+def _look(site: hadoop.Hadoop, app: App) -> ClusterStatus:
+    name = register.name_of(app)
+    keys = None
+    if app.live and app.am:
+        try:
+            with access.master(site, name, app) as master:
+                keys = master.read()
+        except RayYarnError:
+            keys = None
+    return state.join(app, keys, now=time.time(), connection_file=_file(site, app))
+
+
+def _file(site: hadoop.Hadoop, app: App) -> str | None:
+    """Where this edge keeps the connection file of the cluster."""
+    known = access.remembered(site, register.name_of(app), app.id)
+    return str(known.path) if known else None
+
+
+def _site(conf: str | None, reporter: Reporter) -> hadoop.Hadoop:
+    site = hadoop.find(conf)
+    if site.origin not in ("--hadoop-conf", "HADOOP_CONF_DIR"):
+        reporter.note(f"Hadoop: {site.conf_dir} ({site.origin})")
+    site.check()
+    return site

@@ -1,0 +1,109 @@
+"""Owning processes: every one that a supervisor starts, and all that those start, ends with it.
+
+Linux only: prctl(2) and /proc.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of grandchildren whose parent died: Ray's workers then stay below us."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def start(
+    command: Sequence[str], environ: Mapping[str, str], log: Path, *, new_session: bool = False
+) -> subprocess.Popen[bytes]:
+    """Start ``command`` so that the kernel kills it when the calling thread ends. Call it from the main thread."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            list(command), env=dict(environ), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            start_new_session=new_session, preexec_fn=_die_with_parent,
+        )  # fmt: skip
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def descendants(pid: int | None = None) -> dict[int, str]:
+    """Process ids below ``pid`` (default: this process) with their short names; zombies are left out."""
+    parents: dict[int, tuple[int, str]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                text = (entry / "stat").read_text()
+                name = text[text.index("(") + 1 : text.rindex(")")]
+                state, parent = text[text.rindex(")") + 2 :].split()[:2]
+                if state != "Z":
+                    parents[int(entry.name)] = (int(parent), name)
+    found: dict[int, str] = {}
+    wanted = {os.getpid() if pid is None else pid}
+    while wanted:
+        wanted = {child for child, (parent, _) in parents.items() if parent in wanted and child not in found}
+        found.update({child: parents[child][1] for child in wanted})
+    return found
+
+
+def lives(pid: int) -> bool:
+    """True while the process ``pid`` runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def reap(but: int | None = None) -> None:
+    """Collect adopted children that ended, so that none stays a zombie; the exit status of ``but`` is left alone."""
+    for children in Path("/proc/self/task").glob("*/children"):
+        for pid in map(int, children.read_text().split()):
+            if pid != but:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+
+
+def end_all(grace: float) -> None:
+    """Ask every descendant to end, then kill those that have not after ``grace`` seconds. Returns when all are gone."""
+    deadline = time.monotonic() + grace
+    asked: set[int] = set()
+    while True:
+        below = descendants()
+        if not below:
+            return
+        late = time.monotonic() > deadline
+        for pid in below:
+            if late or pid not in asked:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
+                asked.add(pid)
+        if time.monotonic() > deadline + 5:  # in uninterruptible sleep: the kernel will finish what was signalled
+            return
+        time.sleep(0.05)
+        reap()
+
+
+def kill_all() -> None:
+    """Kill every descendant now; twice, for those that were forking meanwhile. Safe in a signal handler."""
+    for _ in range(3):
+        below = descendants()
+        if not below:
+            return
+        for pid in below:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,132 @@
+"""One Ray node: the ``ray start --block`` of a container, its folder, and how it is started again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rayyarn.container import processes
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_STARTED = b"Ray runtime started"
+# Ray gives its raylet 30 s (ray/_private/node.py); the import of its command line comes before, up to 20 s when cold.
+START_LIMIT = 90.0
+# Ray has nothing to save: what it holds is gone with the node. A second lets it log its end and tell its peers.
+_STOP_GRACE = 1.0
+
+
+@dataclass(frozen=True)
+class RayShare:
+    """What this node offers Ray: numbers for ``ray start``, memory in bytes."""
+
+    cpus: float
+    gpus: float
+    heap: int
+    object_store: int
+
+
+class RayNode:
+    """A Ray node in ``folder``, for one supervisor. ``address`` None makes it the head."""
+
+    def __init__(
+        self, folder: Path, log: Path, ip: str, name: str, share: RayShare, environ: Mapping[str, str]
+    ) -> None:
+        self._folder, self._log, self._ip, self._name, self._share = folder, log, ip, name, share
+        self._environ = dict(environ)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._temp = folder / "r0"
+        self._read_from = 0
+        self._tries = 0
+        self._began = 0.0
+        self._registered = False
+        self._raylet: int | None = None
+
+    def start(self, address: str | None) -> None:
+        """Start Ray: as the head when ``address`` is None, else joining the GCS at ``address``."""
+        self._tries += 1
+        self._registered, self._raylet = False, None
+        self._began = time.monotonic()
+        self._temp = self._folder / f"r{self._tries}"
+        self._temp.mkdir(mode=0o700)
+        self._read_from = self._log.stat().st_size if self._log.exists() else 0
+        self._process = processes.start(self._command(address), self._environ, self._log)
+
+    def _command(self, address: str | None) -> list[str]:
+        share = self._share
+        # /proc/<pid>/cwd is this container's folder under a name short enough for a UNIX socket (107 bytes), whatever
+        # the NodeManager's path is; and what lies in that folder is removed by the NodeManager with the container.
+        temp = f"/proc/{os.getpid()}/cwd/{self._temp.name}"
+        role = ["--head", "--port", "0", "--include-dashboard=false"] if address is None else ["--address", address]
+        return [
+            "python", "-m", "ray.scripts.scripts", "start", *role, "--block", "--disable-usage-stats",
+            "--node-ip-address", self._ip, "--node-name", self._name, "--temp-dir", temp,
+            "--num-cpus", f"{share.cpus:g}", "--num-gpus", f"{share.gpus:g}",
+            "--memory", str(share.heap), "--object-store-memory", str(share.object_store),
+            "--min-worker-port", "0", "--max-worker-port", "0", "--dashboard-agent-listen-port", "0",
+        ]  # fmt: skip
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of ``ray start``."""
+        return self._process.pid if self._process else None
+
+    def gcs_port(self) -> int | None:
+        """The port that the head's GCS chose, as soon as it has written it down."""
+        for path in self._temp.glob("session_*/gcs_server_port_*"):
+            text = path.read_text().strip()
+            if text.isdigit() and not path.parent.is_symlink():
+                return int(text)
+        return None
+
+    def registered(self) -> bool:
+        """True once the raylet has joined the GCS: ``ray start`` says so and then blocks."""
+        if not self._registered and self._process is not None and self._log.exists():
+            with self._log.open("rb") as log:
+                log.seek(self._read_from)
+                self._registered = _STARTED in log.read()
+        return self._registered
+
+    def failure(self) -> str | None:
+        """Why this node no longer runs, or None while it does (or still may)."""
+        if self._process is None:
+            return "not started"
+        ended = self._process.poll()
+        if ended is not None:
+            return f"ray start ended with {ended}: {self.last_words()}"
+        if not self.registered():
+            waited = time.monotonic() - self._began
+            return (
+                f"Ray did not start within {START_LIMIT:.0f} s: {self.last_words()}" if waited > START_LIMIT else None
+            )
+        # `ray start --block` takes a raylet that ended with 0 or by SIGTERM for a graceful stop and blocks on.
+        if self._raylet is None:
+            below = processes.descendants(self._process.pid)
+            self._raylet = next((pid for pid, name in below.items() if name == "raylet"), 0)
+        return None if processes.lives(self._raylet) else "the raylet ended"
+
+    def last_words(self) -> str:
+        """The line of Ray's output that says most about its end."""
+        candidates = [self._log, *sorted(self._temp.glob("session_*/logs/raylet.out"))]
+        lines: list[str] = []
+        for path in candidates:
+            if path.exists():
+                with path.open("rb") as log:
+                    log.seek(max(self._read_from if path == self._log else 0, path.stat().st_size - 20000))
+                    lines += [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+        telling = [line for line in lines if any(word in line for word in ("Error", "ERR", "FATAL", "Check failed"))]
+        return (telling or lines or ["it said nothing"])[-1][:300]
+
+    def stop(self) -> None:
+        """End Ray and everything below it, and remove its folder. Works when nothing runs."""
+        if self._process is not None:
+            processes.end_all(_STOP_GRACE)
+            self._process.poll()
+            self._process = None
+        shutil.rmtree(self._temp, ignore_errors=True)

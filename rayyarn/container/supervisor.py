@@ -1,0 +1,242 @@
+"""The one process that owns a container: it starts Ray, watches it, tells the cluster, and leaves nothing behind.
+
+``python -m rayyarn.container.supervisor``, exec'ed as the last command of the container's script. What it is told
+comes in RAYYARN_NODE (JSON); secrets come in files beside it. Exit 0: told to stop. Anything else: Skein replaces it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rayyarn import store
+from rayyarn.container import processes
+from rayyarn.container.gcs import Gcs
+from rayyarn.container.post import Post
+from rayyarn.container.ray_node import RayNode, RayShare
+from rayyarn.skein_am import AppMaster, Credentials
+
+_TICK = 0.1
+_BEAT = 1.0
+# Back-off before Ray is started again in the same container, and before the container is given back.
+_PAUSES = (0.5, 2.0, 5.0, 15.0)
+# A node that ran this long and then failed starts its count of failures anew.
+_STEADY_SECONDS = 300.0
+
+
+class Supervisor:
+    """Head and worker are one loop; the head also publishes the GCS and watches the lease."""
+
+    def __init__(
+        self, post: Post, node: RayNode, token: str, *, wanted: dict[str, int] | None, lease: bool = False
+    ) -> None:
+        """``wanted``: how many workers there shall be; None on a worker. ``lease``: see ``rayyarn.store.LEASE``."""
+        self._post, self._node, self._token, self._wanted, self._lease = post, node, token, wanted, lease
+        self._head = wanted is not None
+        self._failures = 0
+        self._ready_since = 0.0
+        self._gcs: Gcs | None = None
+        self._nodes: list[dict[str, Any]] = []
+        self._published = self._usable = False
+        self._progress = 0.0
+        self._next_beat = 0.0
+
+    def run(self) -> int:
+        """Until told to stop (0), or until this container can do no more (1)."""
+        self._post.announce()
+        if self._head:
+            self._publish_wanted()
+        while True:
+            why = self._live()
+            if why is not None:
+                return self._leave(why, 0)
+            failure = self._node.failure() or "unknown"
+            self._failures = 1 if self._steady() else self._failures + 1
+            logging.error("Ray failed: %s", failure)
+            self._node.stop()
+            if self._head and self._published:
+                self._post.end("FAILED", f"the Ray head was lost: {failure}")
+                return self._leave(f"head lost: {failure}", 1)
+            if self._failures > len(_PAUSES):
+                if self._head:
+                    self._post.end("FAILED", f"the Ray head does not start: {failure}")
+                return self._leave(f"gave up: {failure}", 1)
+            state = replace(self._post.state, state="restarting", last_words=failure)
+            self._post.say(replace(state, restarts=state.restarts + 1))
+            why = self._pause(_PAUSES[self._failures - 1])
+            if why is not None:
+                return self._leave(why, 0)
+
+    def _steady(self) -> bool:
+        return self._ready_since > 0 and time.monotonic() - self._ready_since > _STEADY_SECONDS
+
+    def _live(self) -> str | None:
+        """Start Ray and watch it. Why to stop for good, or None when Ray failed."""
+        self._ready_since = 0.0
+        if self._head:
+            self._node.start(None)
+        else:
+            self._post.say(replace(self._post.state, state="waiting"))
+            while not (address := self._post.read(store.HEAD)):
+                if why := self._pause(_TICK):
+                    return why
+            self._node.start(address.decode())
+        self._post.say(replace(self._post.state, state="starting"))
+        while self._node.failure() is None:
+            if self._head and not self._published:
+                self._publish_gcs()
+            if not self._ready_since and self._node.registered():
+                self._ready_since = time.monotonic()
+                self._post.say(replace(self._post.state, state="ready", since=time.time(), last_words=""))
+            if why := self._pause(_BEAT if self._ready_since else _TICK):
+                return why
+        return None
+
+    def _publish_gcs(self) -> None:
+        """Let workers and users in, once the GCS is seen to turn away who has no token."""
+        port = self._node.gcs_port()
+        if port is None:
+            return
+        address = f"{self._post.state.ip}:{port}"
+        gcs = Gcs(address, self._token)
+        if not gcs.answers():
+            return
+        if not gcs.refuses_strangers():
+            self._post.end("FAILED", "Ray answered a call without the token: not published")
+            return
+        if self._publish_wanted() and self._post.publish(store.HEAD, address.encode()):
+            self._gcs, self._published = gcs, True
+
+    def _publish_wanted(self) -> bool:
+        return self._post.publish(store.WANTED, json.dumps(self._wanted).encode())
+
+    def _pause(self, seconds: float) -> str | None:
+        """Sleep, hearing the cluster about once a second. Why to stop, or None."""
+        until = time.monotonic() + seconds
+        while True:
+            if time.monotonic() >= self._next_beat:
+                self._next_beat = time.monotonic() + _BEAT
+                processes.reap(but=self._node.pid)
+                if why := self._beat():
+                    return why
+            left = until - time.monotonic()
+            if left <= 0:
+                return None
+            time.sleep(max(0.0, min(left, self._next_beat - time.monotonic())))
+
+    def _beat(self) -> str | None:
+        self._post.say(self._post.state)
+        if self._head:
+            if self._lease and self._post.lease_over():
+                self._post.end("FAILED", "nobody waited for this cluster: the `rayyarn up` that started it is gone")
+                return "the lease is over"
+            if self._gcs is not None:
+                self._publish_nodes(self._gcs)
+        return self._post.verdict()
+
+    def _publish_nodes(self, gcs: Gcs) -> None:
+        try:
+            nodes = gcs.nodes()
+        except Exception as error:  # whatever grpc raises: the next beat asks again, and _live sees a dead GCS
+            logging.warning("the GCS did not answer: %s", error)
+            return
+        if nodes != self._nodes and self._post.publish(store.RAY, json.dumps(nodes).encode()):
+            self._nodes = nodes
+        self._publish_progress(sum(node["alive"] and node["name"].startswith("container_") for node in nodes) - 1)
+        mine = next((node["node_id"] for node in nodes if node["name"] == self._post.state.container), "")
+        if mine and mine != self._post.state.node_id:
+            self._post.say(replace(self._post.state, node_id=mine))
+
+    def _publish_progress(self, workers: int) -> None:
+        assert self._wanted is not None  # noqa: S101 - only the head comes here
+        wanted = self._wanted["workers"]
+        self._usable = self._usable or workers >= wanted or self._post.read(store.CONNECTION) is not None
+        share = store.progress(workers, wanted)
+        if self._usable and share != self._progress:
+            self._progress = share
+            self._post.progress(share)
+
+    def _leave(self, why: str, code: int) -> int:
+        logging.info("leaving: %s", why)
+        self._post.say(replace(self._post.state, state="stopping", last_words=why))
+        self._node.stop()
+        if code and not self._head:
+            time.sleep(_PAUSES[-1])  # Skein asks for a replacement at once and knows no back-off
+        return code
+
+
+def main() -> int:
+    """Read what the container was told, and supervise."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    told = json.loads(os.environ["RAYYARN_NODE"])
+    folder = Path.cwd()
+    processes.adopt_orphans()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, _drop_everything)
+    token = (folder / "token").read_text().strip()
+    host = os.environ.get("NM_HOST") or socket.gethostname()
+    ip = socket.gethostbyname(host)
+    share = RayShare(told["cpus"], told["gpus"], told["heap"], told["object_store"])
+    state = store.NodeState(
+        container=os.environ["CONTAINER_ID"],
+        service=os.environ["SKEIN_CONTAINER_ID"],
+        role=told["role"],
+        host=host,
+        ip=ip,
+        cpus=share.cpus,
+        gpus=share.gpus,
+        memory=told["memory"],
+        object_store=share.object_store,
+        localization=store.parse_localization(os.environ.get("LOCALIZATION_COUNTERS", "")),
+    )
+    credentials = Credentials((folder / ".skein.crt").read_bytes(), (folder / ".skein.pem").read_bytes())
+    master = AppMaster(
+        os.environ["SKEIN_APPMASTER_ADDRESS"], os.environ["SKEIN_APPLICATION_ID"], credentials, limit=5.0
+    )
+    log = Path(os.environ.get("LOG_DIRS", str(folder)).split(",")[0]) / "ray-start.log"
+    node = RayNode(folder, log, ip, state.container, share, ray_environ(folder))
+    return Supervisor(Post(master, state), node, token, wanted=told.get("wanted"), lease=told.get("lease", False)).run()
+
+
+def ray_environ(folder: Path) -> dict[str, str]:
+    """The environment of Ray and of everything that runs in it."""
+    variables = folder / "variables.json"
+    users = json.loads(variables.read_text()) if variables.exists() else {}
+    scratch = folder / "t"
+    scratch.mkdir(mode=0o700, exist_ok=True)
+    return {
+        **os.environ,
+        **users,
+        "HOME": str(folder),  # YARN says /home/, which nobody may write
+        "TMPDIR": f"/proc/{os.getpid()}/cwd/t",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
+        "RAY_START_HOOK": "rayyarn.container.ray_hook.prepare",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray's default of 15 starves its tasks beside Spark executors, which run at 0.
+        "RAY_worker_niceness": "0",
+        # A NodeManager gives 250 ms; a drain of 30 s would only delay `down`.
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+        # A node killed without a word is noticed after 5 s instead of 15.
+        "RAY_health_check_period_ms": "1000",
+        "RAY_health_check_timeout_ms": "4000",
+        "RAY_health_check_failure_threshold": "3",
+    }
+
+
+def _drop_everything(signum: int, _: object) -> NoReturn:
+    """The NodeManager kills us 250 ms after this signal, and would leave what is in other process groups."""
+    processes.kill_all()
+    os._exit(128 + signum)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

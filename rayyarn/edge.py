@@ -1,0 +1,156 @@
+"""Ray on the edge: whether a driver on this machine finds a raylet of the cluster, and one of our own if not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from rayyarn import home, runtime
+from rayyarn.errors import ConnectionUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rayyarn.connection import Connection
+
+# Importing Ray's command line cold, starting a raylet and registering it: 5 to 12 s seen on two busy cores.
+_READY_LIMIT = 90.0
+_REACH_LIMIT = 2.0
+_END_LIMIT = 10.0
+
+
+def reach(address: str) -> None:
+    """Raise ConnectionUnusable at once when the GCS cannot be reached; Ray itself would need 61 s to say so."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_REACH_LIMIT).close()
+    except OSError as error:
+        raise ConnectionUnusable(
+            f"Ray's head at {address} cannot be reached from this machine: {error.strerror or error}",
+            hint="rayyarn status   # is it still up? If it is: a firewall between this machine and the nodes",
+        ) from None
+
+
+def has_raylet(address: str) -> bool:
+    """True when a raylet of the cluster at ``address`` runs here, for this user, in this PID namespace.
+
+    Ray's own way to find one is to look through the processes (ray/_private/services.py, find_node_ids).
+    """
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if entry.stat().st_uid != os.getuid():
+                    continue
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if words[0].endswith(b"/raylet") and f"--gcs-address={address}".encode() in words:
+                    return True
+    return False
+
+
+def own_ip(address: str) -> str:
+    """The address of this machine that the cluster's nodes can reach it by."""
+    host, _, port = address.rpartition(":")
+    target = socket.gethostbyname(host)
+    if target.startswith("127."):
+        # A mini cluster: Ray rewrites 127.0.0.1 to the outer address, so take a neighbour of the head's.
+        return ".".join([*target.split(".")[:3], str(100 + os.getpid() % 150)])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:  # nothing is sent: only the route is looked up
+        probe.connect((target, int(port)))
+        return str(probe.getsockname()[0])
+
+
+def environment(found: Connection) -> dict[str, str]:
+    """Our own variables, then the connection's, the environment's programs first on PATH, and rayyarn to import."""
+    environ = {**os.environ, **found.environ()}
+    prefix = found.environment["prefix"]
+    if prefix and Path(prefix, "bin").is_dir():
+        environ["PATH"] = f"{prefix}/bin:{environ.get('PATH', os.defpath)}"
+        environ["PYSPARK_DRIVER_PYTHON"] = f"{prefix}/bin/python"
+    environ["PYTHONPATH"] = os.pathsep.join([str(runtime_file()), *filter(None, [environ.get("PYTHONPATH")])])
+    return environ
+
+
+def runtime_file() -> Path:
+    """The runtime archive as a local file, made once per content: ``import rayyarn`` then works in any environment."""
+    made = runtime.runtime_layer()
+    path = home.cache() / "runtime" / made.name
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}")
+        with part.open("wb") as sink:
+            made.write(sink)
+        part.replace(path)
+    return path
+
+
+class Edge:
+    """A Ray node without CPUs on this machine, owned by this process and gone with it."""
+
+    def __init__(self, connection: Connection, python: Sequence[str], environ: Mapping[str, str]) -> None:
+        """Start it and return at once. ``python`` runs the environment's interpreter; ``environ`` finds rayyarn."""
+        address = connection.ray["address"]
+        self.ip = own_ip(address)
+        self.name = f"edge-{socket.gethostname()}-{os.getpid()}"
+        self.folder = Path(tempfile.mkdtemp(prefix="edge-", dir=home.cache()))
+        self._log = self.folder / "edge.log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*python, "-m", "rayyarn.container.edge_node"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**environ, **connection.environ(), "TMPDIR": str(self.folder)},
+                cwd=self.folder,
+                start_new_session=True,
+            )
+        told = {"address": address, "ip": self.ip, "name": self.name}
+        assert self._process.stdin is not None  # noqa: S101 - for the type checker
+        with contextlib.suppress(BrokenPipeError):  # it died at once: `ready` tells why
+            self._process.stdin.write(json.dumps(told).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def ready(self, limit: float = _READY_LIMIT) -> None:
+        """Wait until the node has joined. Raises ConnectionUnusable with its last words when it does not."""
+        until = time.monotonic() + limit
+        assert self._process.stdout is not None  # noqa: S101 - for the type checker
+        while time.monotonic() < until:
+            readable, _, _ = select.select([self._process.stdout], [], [], 0.2)
+            if readable:
+                said = self._process.stdout.readline().decode().strip()
+                if said == "ready":
+                    return
+                raise ConnectionUnusable("no Ray node could be started on this machine", log=said or self._words())
+        raise ConnectionUnusable(f"Ray's node on this machine was not ready in {limit:.0f} s", log=self._words())
+
+    def _words(self) -> str:
+        with contextlib.suppress(OSError, IndexError):
+            return self._log.read_text(errors="replace").strip().splitlines()[-1]
+        return "it said nothing"
+
+    def close(self) -> None:
+        """End the node and everything below it."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        try:
+            self._process.wait(_END_LIMIT)
+        except subprocess.TimeoutExpired:
+            self._process.terminate()  # it then kills what is below it before it ends
+            self._process.wait(_END_LIMIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,286 @@
+"""One ``up``, from a spec to a usable cluster: the order of things, each with its undo."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from rayyarn import (
+    access,
+    archives,
+    connection,
+    filesystem,
+    plan,
+    preflight,
+    register,
+    shipment,
+    store,
+    teardown,
+    vault,
+)
+from rayyarn.app_folder import AppFolder
+from rayyarn.connection import Connection
+from rayyarn.errors import ClusterDiffers, RayYarnError
+from rayyarn.lease import Lease
+from rayyarn.skein_am import Driver, new_credentials
+from rayyarn.spec import ClusterSpec
+from rayyarn.waiting import Waiting
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rayyarn.archives import ShippedEnvironment
+    from rayyarn.filesystem import FileSystem
+    from rayyarn.hadoop import Hadoop
+    from rayyarn.rm import App, ResourceManager
+    from rayyarn.skein_am import Credentials
+    from rayyarn.state import ClusterStatus
+    from rayyarn.steps import Steps
+    from rayyarn.vault import Vault
+
+# The other `up` has its application and needs a moment, or a JVM, to write a few small files.
+_DRAFT_LIMIT = 60.0
+
+
+@dataclass(frozen=True)
+class UpResult:
+    """What ``up`` did. ``plan`` is the application document of a dry run; ``timeline`` in seconds since the start."""
+
+    name: str
+    application: str | None
+    address: str | None
+    connection_file: str | None
+    changed: bool
+    state: str
+    workers: int
+    timeline: tuple[tuple[str, float, float], ...] = ()
+    plan: dict[str, Any] | None = None
+    remarks: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``--json`` shows it."""
+        return asdict(self)
+
+
+class Launch:
+    """Brings one cluster up, or joins the ``up`` that is already at it."""
+
+    def __init__(
+        self, spec: ClusterSpec, site: Hadoop, rm: ResourceManager, steps: Steps, *, recheck: bool, file: Path | None
+    ) -> None:
+        self._spec, self._site, self._rm, self._steps = spec, site, rm, steps
+        self._recheck = recheck
+        self._file = file or connection.local_path(site.yarn_id, spec.name)
+
+    @cached_property
+    def _fs(self) -> FileSystem:
+        return filesystem.open(self._site)
+
+    def run(self, *, wait: bool) -> UpResult:
+        """Up, whatever is there now."""
+        with self._steps.step("YARN's register") as step:
+            found = register.find(self._rm, self._spec.name)
+            step.result = f"{self._spec.name} is {found.id}" if found else f"no cluster named {self._spec.name!r} yet"
+        if found is not None:
+            return self._join(found, wait=wait)
+        preflight.check(self._spec, self._rm)
+        return self._launch(wait=wait)
+
+    def dry_run(self) -> UpResult:
+        """The application document that ``run`` would submit; nothing is made."""
+        preflight.check(self._spec, self._rm)
+        shipped = shipment.foresee(self._site, self._fs, self._spec.environment, self._spec.code)
+        files = plan.Secrets("***", "***" if self._spec.env_vars else None)
+        return UpResult(
+            name=self._spec.name,
+            application=None,
+            address=None,
+            connection_file=None,
+            changed=False,
+            state="planned",
+            workers=self._spec.workers,
+            plan=plan.masked(self._document(shipped, files, lease=True, launch="dry-run")),
+            remarks=(
+                *shipped.environment.remarks,
+                *(f"would make {uri}" for uri in shipment.missing(self._fs, shipped)),
+            ),
+        )
+
+    # --- a new cluster -----------------------------------------------------------------------------------------
+
+    def _launch(self, *, wait: bool) -> UpResult:
+        credentials = new_credentials()
+        with Driver(self._site, credentials) as driver:  # its JVM boots while the environment is looked at
+            shipped = self._ship()
+            secrets = vault.make(self._site.yarn_id, self._spec.name, credentials, self._spec.env_vars)
+            self._steps.undo("remove the secrets", secrets.remove)
+            # Before the submit: YARN may have the application although its id never came back to us.
+            self._steps.undo("kill what was submitted", lambda: self._kill_launched(secrets.generation))
+            try:
+                app_id = self._submit(driver, shipped, secrets, lease=wait)
+            except RayYarnError as error:
+                if not shipment.is_gone(shipped, error):
+                    raise
+                self._steps.reporter.note("a staged file that was there before is gone: staging again")
+                shipped = self._ship(again=True)
+                app_id = self._submit(driver, shipped, secrets, lease=wait)
+        winner = register.find(self._rm, self._spec.name)
+        if winner is not None and winner.id != app_id:  # two `up`s at once: the lower id is the cluster
+            self._kill(app_id)
+            secrets.remove()
+            return self._join(winner, wait=wait)
+        folder = AppFolder(self._fs, self._site, app_id)
+        self._steps.undo("remove the cluster's folder", folder.remove)
+        draft = self._draft(app_id, shipped, secrets)
+        folder.save(draft, secrets)
+        if not wait:
+            secrets.settle()
+            return self._result(app_id, None, changed=True, remarks=shipped.environment.remarks)
+        status = self._wait(app_id, draft, folder, credentials)
+        secrets.settle()
+        return self._result(app_id, status, changed=True, remarks=shipped.environment.remarks)
+
+    def _ship(self, *, again: bool = False) -> ShippedEnvironment:
+        return archives.environment(
+            self._site,
+            self._fs,
+            self._spec.environment,
+            code=self._spec.code,
+            recheck=self._recheck or again,
+            steps=self._steps,
+        )
+
+    def _submit(self, driver: Driver, shipped: ShippedEnvironment, secrets: Vault, *, lease: bool) -> str:
+        files = plan.Secrets(str(secrets.token), str(secrets.variables) if secrets.variables else None)
+        document = self._document(shipped, files, lease=lease, launch=secrets.generation)
+        with self._steps.step("skein's driver", limit=60):
+            driver.ready()
+        with self._steps.step("submit", limit=120) as step:
+            app_id = driver.submit(document)
+            step.result = app_id
+        if self._steps.keep:  # a kept cluster's secrets are needed to look at it
+            secrets.settle()
+        return app_id
+
+    def _kill(self, app_id: str) -> None:
+        teardown.kill(self._rm, app_id)
+
+    def _kill_launched(self, generation: str) -> None:
+        for app in self._rm.apps(tag=register.launch_tag(generation)):
+            self._kill(app.id)
+
+    def _document(
+        self, shipped: ShippedEnvironment, files: plan.Secrets, *, lease: bool, launch: str
+    ) -> dict[str, Any]:
+        return plan.build(
+            self._spec,
+            launch=launch,
+            fingerprint=shipped.fingerprint,
+            shipments=shipment.shipments(shipped),
+            secrets=files,
+            owner=self._site.user,
+            lease=lease,
+        )
+
+    def _draft(self, app_id: str, shipped: ShippedEnvironment, secrets: Vault) -> Connection:
+        """All of the connection document that is known before Ray runs."""
+        return Connection(
+            name=self._spec.name,
+            generation=secrets.generation,
+            user=self._site.user,
+            created=time.time(),
+            yarn={"id": self._site.yarn_id, "conf_dir": str(self._site.conf_dir), "rm": list(self._site.rm_web)},
+            application={"id": app_id, "queue": self._spec.queue},
+            ray={"address": None, "version": shipped.environment.ray},
+            nodes=[],
+            secrets=secrets.paths(),
+            spec=self._spec.masked(),
+            **shipment.sections(shipped),
+        )
+
+    # --- a cluster that is there -------------------------------------------------------------------------------
+
+    def _join(self, app: App, *, wait: bool) -> UpResult:
+        """Use the running cluster when it is the one that was asked for, else say how it differs."""
+        folder = AppFolder(self._fs, self._site, app.id)
+        known = access.remembered(self._site, self._spec.name, app.id)
+        self._refuse_other(app, known or folder.connection(None))
+        if not wait:
+            return self._result(app.id, None, changed=False)
+        draft = known or self._await_draft(folder)
+        secrets = access.vault_of(self._site, self._spec.name, app.id)
+        credentials = secrets.credentials if secrets else None  # read now: the other `up` takes them along if it fails
+        status = self._wait(app.id, draft, folder, credentials)
+        return self._result(app.id, status, changed=False)
+
+    def _await_draft(self, folder: AppFolder) -> Connection:
+        """Another `up` submitted this application a moment ago, and writes its folder now."""
+        with self._steps.step("the other `up`", limit=_DRAFT_LIMIT) as step:
+            step.update("it has submitted, and writes the cluster's folder")
+            draft: Connection = step.wait(lambda: folder.connection(self._file))
+        return draft
+
+    def _refuse_other(self, app: App, running: Connection | None) -> None:
+        differences = []
+        if register.digest_of(app) != self._spec.digest():
+            known = ClusterSpec.from_dict(running.spec) if running else None
+            mine = ClusterSpec.from_dict(self._spec.masked())
+            differences = mine.differences(known) if known else ["its settings"]
+            differences = differences or ["env-vars: other values"]
+        _, here = shipment.identify(self._spec.environment, recheck=self._recheck)
+        there = register.fingerprint_of(app)
+        if here and there and here != there:
+            differences.append(f"environment: {here.short} here, {there[:8]} running")
+        if differences:
+            raise ClusterDiffers(
+                f"{self._spec.name} runs with other settings ({app.id}): {'; '.join(differences)}",
+                hint=f"rayyarn down {self._spec.name}   # then up again, or take another name",
+            )
+
+    # --- both --------------------------------------------------------------------------------------------------
+
+    def _wait(
+        self, app_id: str, draft: Connection, folder: AppFolder, credentials: Credentials | None
+    ) -> ClusterStatus:
+        """Wait until the cluster is usable, and make its connection known; who comes second finds all done."""
+        waiting = Waiting(self._rm, app_id, self._steps, self._spec.ready_timeout)
+        with waiting.for_master(credentials) as master, Lease(master) as lease:
+            status = waiting.for_nodes(master, plan.least_workers(self._spec))
+            document = replace(
+                draft,
+                ray={**draft.ray, "address": status.address},
+                nodes=[node.summary() for node in status.nodes],
+            )
+            if not self._is_written(document):
+                with self._steps.step("connection file", limit=60) as step:
+                    self._steps.undo(f"remove {self._file}", lambda: self._file.unlink(missing_ok=True))
+                    document.write(self._file)
+                    folder.save_connection(document)
+                    master.write(store.CONNECTION, document.to_json())
+                    step.result = str(self._file)
+            lease.confirm()
+        return status
+
+    def _is_written(self, document: Connection) -> bool:
+        try:
+            written = connection.read(self._file)
+        except RayYarnError:
+            return False
+        return (written.generation, written.ray) == (document.generation, document.ray)
+
+    def _result(
+        self, app_id: str, status: ClusterStatus | None, *, changed: bool, remarks: tuple[str, ...] = ()
+    ) -> UpResult:
+        return UpResult(
+            name=self._spec.name,
+            application=app_id,
+            address=status.address if status else None,
+            connection_file=str(self._file) if status else None,
+            changed=changed,
+            state=status.state if status else "starting",
+            workers=status.workers if status else 0,
+            timeline=tuple(self._steps.timeline),
+            remarks=remarks,
+        )

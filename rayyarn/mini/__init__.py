@@ -1,0 +1,1 @@
+"""The embedded Hadoop: a real ResourceManager and NodeManagers on this machine, as ordinary processes of its user."""

@@ -1,0 +1,148 @@
+"""From a spec to the application document that Skein is given: pure, so that ``--dry-run`` can print all of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rayyarn import register, sizing
+from rayyarn.hadoop import QUICK_JVM
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rayyarn.shipment import Shipment
+    from rayyarn.spec import ClusterSpec
+
+# Skein's master has a fixed heap of 128 MB; JVM, native TLS and gRPC come to about 300 MB beside it.
+_MASTER_MIB = 512
+# YARN's launch script puts environment values between double quotes as they are: JSON would lose its own.
+_SCRIPT = """\
+export RAYYARN_NAME='{name}' RAYYARN_NODE='{told}'
+export PYTHONPATH="{paths}"
+if [ -f environment/bin/activate ]; then source environment/bin/activate; fi
+export PATH="$PWD/environment/bin:$PATH"
+exec environment/bin/python -m rayyarn.container.supervisor
+"""
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Local files (0600) that Skein uploads for this application alone."""
+
+    token: str
+    variables: str | None = None
+
+
+def build(
+    spec: ClusterSpec,
+    *,
+    fingerprint: str,
+    shipments: tuple[Shipment, ...],
+    secrets: Secrets,
+    owner: str,
+    launch: str,
+    lease: bool = True,
+) -> dict[str, Any]:
+    """The application document: one head, ``spec.workers`` workers, one environment.
+
+    ``launch`` names this one `up` among others.
+    ``lease``: the cluster ends itself when the `up` that waits for it dies too early.
+
+    A lost head ends the application; a lost worker is replaced for ever (Skein would end the application otherwise).
+    """
+    files = _files(shipments, secrets)
+    paths = ":".join(_python_paths(shipments))
+
+    def script(told: str) -> str:
+        return _SCRIPT.format(name=spec.name, told=told, paths=paths)
+
+    document: dict[str, Any] = {
+        "name": f"{register.TAG}-{spec.name}",
+        "tags": [*register.tags(spec.name, spec.digest(), fingerprint, spec.workers), register.launch_tag(launch)],
+        "max_attempts": 1,  # a second master would know nothing of the first one's containers
+        "acls": {"enable": True, "view_users": [owner], "modify_users": [owner], "ui_users": [owner]},
+        "master": {
+            "resources": {"memory": f"{_MASTER_MIB} MiB", "vcores": 1},
+            "env": {"JAVA_TOOL_OPTIONS": " ".join(QUICK_JVM)},
+            "log_level": "INFO",
+        },
+        "services": {
+            "head": {
+                "instances": 1,
+                "resources": {"memory": _mib(spec.head.memory), "vcores": max(1, spec.head.cpus)},
+                "files": files,
+                "script": script(_told(spec, head=True, lease=lease)),
+            },
+            "worker": {
+                "instances": spec.workers,
+                "resources": {"memory": _mib(spec.worker.memory), "vcores": max(1, spec.worker.cpus)},
+                "max_restarts": -1,
+                "allow_failures": True,
+                "files": files,
+                "script": script(_told(spec, head=False)),
+            },
+        },
+    }
+    if spec.queue:
+        document["queue"] = spec.queue
+    if spec.worker.gpus:
+        document["services"]["worker"]["resources"]["gpus"] = spec.worker.gpus
+    return document
+
+
+def masked(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document as it may be shown: it names secret files, and holds no secret."""
+    shown: dict[str, Any] = json.loads(json.dumps(document))
+    for service in shown["services"].values():
+        for alias in ("token", "variables.json"):
+            if alias in service["files"]:
+                service["files"][alias]["source"] = "***"
+    return shown
+
+
+def _files(shipments: tuple[Shipment, ...], secrets: Secrets) -> dict[str, Any]:
+    files: dict[str, Any] = {
+        shipment.alias: {
+            "source": shipment.uri,
+            "type": "archive" if shipment.archive else "file",
+            "visibility": shipment.visibility,
+        }
+        for shipment in shipments
+    }
+    # `application`: deleted with the application; a `private` file would stay in each node's cache.
+    for alias, path in (("token", secrets.token), ("variables.json", secrets.variables)):
+        if path:
+            files[alias] = {"source": f"file://{path}", "type": "file", "visibility": "application"}
+    return files
+
+
+def _python_paths(shipments: tuple[Shipment, ...]) -> list[str]:
+    return ["$PWD/" + f"{ship.alias}/{path}".rstrip("/") for ship in shipments for path in ship.paths]
+
+
+def _told(spec: ClusterSpec, *, head: bool, lease: bool = False) -> str:
+    part = spec.head if head else spec.worker
+    size = sizing.ray_size(part.memory, head=head, object_store=part.object_store)
+    told: dict[str, Any] = {
+        "role": "head" if head else "worker",
+        "cpus": part.cpus,
+        "gpus": 0 if head else spec.worker.gpus,
+        "memory": part.memory,
+        "heap": size.heap,
+        "object_store": size.object_store,
+    }
+    if head:
+        told["lease"] = lease
+        told["wanted"] = {"workers": spec.workers, "min_workers": least_workers(spec)}
+    return json.dumps(told)
+
+
+def least_workers(spec: ClusterSpec) -> int:
+    """From how many workers on the cluster counts as usable."""
+    return spec.workers if spec.min_workers is None else spec.min_workers
+
+
+def _mib(size: int) -> str:
+    return f"{-(-size // sizing.MIB)} MiB"

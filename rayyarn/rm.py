@@ -1,0 +1,243 @@
+"""The ResourceManager over REST: the register of clusters, the sizes of nodes and queues, and `kill`.
+
+Facts about the API: Hadoop 3.5.0, "ResourceManager REST API's" (ResourceManagerRest.html). No JVM is
+needed for it. A site that closes it (401, 403, 404: Kerberos, or a gateway in between) cannot be used yet.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from rayyarn.errors import YarnRefused, YarnUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rayyarn.hadoop import Hadoop
+
+LIVE = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
+# A ResourceManager answers in milliseconds; one that needs longer is as good as down for an interactive command.
+_ANSWER_LIMIT = 5.0
+
+
+class RestClosed(YarnRefused):
+    """The site does not let us in over REST."""
+
+    code = "rest_closed"
+
+
+@dataclass(frozen=True)
+class App:
+    """A YARN application as the ResourceManager reports it; times in milliseconds since 1970, ``progress`` 0 to 1."""
+
+    id: str
+    name: str
+    user: str
+    queue: str
+    state: str
+    final: str
+    diagnostics: str
+    tags: tuple[str, ...]
+    started: int
+    finished: int
+    am: str | None
+    progress: float = 0.0
+
+    @property
+    def live(self) -> bool:
+        """True while YARN may still run something for it."""
+        return self.state in LIVE
+
+    def tag(self, prefix: str) -> str | None:
+        """What follows ``prefix`` in one of the application's tags."""
+        return next((tag.removeprefix(prefix) for tag in self.tags if tag.startswith(prefix)), None)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A NodeManager: memory in MiB."""
+
+    host: str
+    state: str
+    memory: int
+    memory_free: int
+    cpus: int
+    cpus_free: int
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue; ``used`` in percent of its capacity, ``largest`` in MiB (0: as large as the cluster allows)."""
+
+    name: str
+    path: str
+    state: str
+    used: float
+    largest: int
+    leaf: bool
+
+
+class ResourceManager:
+    """All ResourceManagers of a site as one: whoever is active answers."""
+
+    def __init__(self, hadoop: Hadoop) -> None:
+        self.hadoop = hadoop
+        self._addresses = list(hadoop.rm_web)
+
+    def apps(self, *, tag: str | None = None, states: Iterable[str] = LIVE, user: str | None = None) -> list[App]:
+        """Applications of ``user`` (default: ours), oldest id first."""
+        query = {"user": user or self.hadoop.user, "states": ",".join(states)}
+        if tag:
+            query["applicationTags"] = tag
+        listed = (self.get(f"apps?{urlencode(query)}").get("apps") or {}).get("app", [])
+        # Asked for again here: routers and old versions ignore filters that they do not know.
+        found = [app for app in map(_app, listed) if app.user == query["user"] and (not tag or tag in app.tags)]
+        return sorted(found, key=lambda app: app_order(app.id))
+
+    def app(self, app_id: str) -> App | None:
+        """One application, or None when YARN has forgotten it or never knew it."""
+        answer = self._ask("GET", f"apps/{quote(app_id)}", accept=(200, 404))
+        return _app(answer["app"]) if "app" in answer else None
+
+    def kill(self, app_id: str) -> None:
+        """Ask YARN to kill the application; returns before it is gone."""
+        self._ask("PUT", f"apps/{quote(app_id)}/state", {"state": "KILLED"}, accept=(200, 202))
+
+    def containers(self, app: App) -> list[dict[str, Any]]:
+        """The running containers of the application: ``containerId``, ``nodeId``, ``allocatedMB``, ..."""
+        attempt = f"appattempt_{app.id.removeprefix('application_')}_000001"  # ours never have a second one
+        path = f"apps/{quote(app.id)}/appattempts/{attempt}/containers"
+        listed = self._ask("GET", path, accept=(200, 404)).get("container") or []
+        return listed if isinstance(listed, list) else [listed]
+
+    def nodes(self) -> list[Node]:
+        """The NodeManagers that run."""
+        listed = (self.get("nodes?states=RUNNING").get("nodes") or {}).get("node", [])
+        return [_node(node) for node in listed]
+
+    def queues(self) -> list[Queue]:
+        """All queues of a capacity or fair scheduler, parents before children."""
+        info = (self.get("scheduler").get("scheduler") or {}).get("schedulerInfo") or {}
+        return list(_queues(info.get("rootQueue", info), ""))
+
+    def get(self, path: str) -> dict[str, Any]:
+        """GET ``/ws/v1/cluster/<path>``."""
+        return self._ask("GET", path)
+
+    def _ask(self, method: str, path: str, body: object = None, *, accept: tuple[int, ...] = (200,)) -> dict[str, Any]:
+        """Ask each address once, the last good one first; a standby sends us on to the next."""
+        failures = []
+        for address in list(self._addresses):
+            try:
+                status, text, standby = self._send(address, method, path, body)
+            except (OSError, http.client.HTTPException) as error:
+                failures.append(f"{address}: {error}")
+                continue
+            if standby:
+                failures.append(f"{address}: standby")
+                continue
+            self._addresses.remove(address)
+            self._addresses.insert(0, address)
+            if status in accept:
+                return _document(text)
+            self._refuse(method, path, status, text)
+        raise YarnUnreachable(
+            f"no ResourceManager answers ({'; '.join(failures)})",
+            hint=f"curl -s {self.hadoop.rm_web[0]}/ws/v1/cluster/info   # addresses from {self.hadoop.conf_dir}",
+        )
+
+    def _send(self, address: str, method: str, path: str, body: object) -> tuple[int, bytes, bool]:
+        parts = urlsplit(address)
+        if parts.scheme == "https":
+            secure = http.client.HTTPSConnection
+            link: http.client.HTTPConnection = secure(
+                parts.netloc, timeout=_ANSWER_LIMIT, context=ssl.create_default_context()
+            )
+        else:
+            link = http.client.HTTPConnection(parts.netloc, timeout=_ANSWER_LIMIT)
+        # http.client knows nothing of http_proxy: a site's web proxy has no business between us and its YARN.
+        target = f"/ws/v1/cluster/{path}"
+        if not self.hadoop.secure:
+            target += ("&" if "?" in path else "?") + urlencode({"user.name": self.hadoop.user})
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        try:
+            link.request(method, target, json.dumps(body) if body is not None else None, headers)
+            answer = link.getresponse()
+            text = answer.read()
+            standby = answer.status in (302, 307) or answer.getheader("Refresh") is not None or b"standby RM" in text
+            return answer.status, text, standby
+        finally:
+            link.close()
+
+    def _refuse(self, method: str, path: str, status: int, text: bytes) -> None:
+        said = text.decode(errors="replace")
+        try:
+            said = json.loads(said)["RemoteException"]["message"]
+        except (ValueError, KeyError, TypeError):
+            said = said.strip().splitlines()[0][:200] if said.strip() else http.client.responses.get(status, "")
+        kind = RestClosed if status in (401, 403, 404) else YarnRefused
+        hint = f"curl -si '{self.hadoop.rm_web[0]}/ws/v1/cluster/info'   # Kerberos is not supported yet"
+        raise kind(f"YARN answered {status} to {method} {path}", log=said, hint=hint if kind is RestClosed else None)
+
+
+def app_order(app_id: str) -> tuple[int, ...]:
+    """Sort key of ``application_<start>_<number>``: numbers outgrow their four digits."""
+    return tuple(int(part) for part in app_id.split("_")[1:])
+
+
+def _document(text: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(text or b"{}")
+    except ValueError:
+        raise YarnUnreachable(
+            "the ResourceManager's answer is not JSON", log=text[:200].decode(errors="replace")
+        ) from None
+    return answer if isinstance(answer, dict) else {}
+
+
+def _app(entry: dict[str, Any]) -> App:
+    am = entry.get("amRPCAddress") or ""
+    return App(
+        id=entry["id"],
+        name=entry.get("name", ""),
+        user=entry.get("user", ""),
+        queue=entry.get("queue", ""),
+        state=entry["state"],
+        final=entry.get("finalStatus", ""),
+        diagnostics=(entry.get("diagnostics") or "").strip(),
+        tags=tuple(filter(None, entry.get("applicationTags", "").split(","))),
+        started=int(entry.get("startedTime", 0)),
+        finished=int(entry.get("finishedTime", 0)),
+        am=am if am and not am.endswith((":-1", ":0")) else None,
+        progress=float(entry.get("progress", 0.0)) / 100,
+    )
+
+
+def _node(entry: dict[str, Any]) -> Node:
+    used, free = int(entry.get("usedMemoryMB", 0)), int(entry.get("availMemoryMB", 0))
+    cpus_used, cpus_free = int(entry.get("usedVirtualCores", 0)), int(entry.get("availableVirtualCores", 0))
+    return Node(entry["nodeHostName"], entry["state"], used + free, free, cpus_used + cpus_free, cpus_free)
+
+
+def _queues(entry: dict[str, Any], parent: str) -> Iterator[Queue]:
+    name = str(entry.get("queueName", "root")).rsplit(".", 1)[-1]
+    path = entry.get("queuePath") or (f"{parent}.{name}" if parent else name)
+    below = entry.get("queues") or entry.get("childQueues") or {}
+    children = below.get("queue", []) if isinstance(below, dict) else below
+    yield Queue(
+        name=name,
+        path=path,
+        state=entry.get("state", "RUNNING"),
+        used=float(entry.get("usedCapacity", 0.0)),
+        largest=int((entry.get("queueMaximumAllocation") or {}).get("memory", 0))
+        if isinstance(entry.get("queueMaximumAllocation"), dict)
+        else 0,
+        leaf=not children,
+    )
+    for child in children:
+        yield from _queues(child, path)

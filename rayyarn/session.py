@@ -1,0 +1,181 @@
+"""A program's view of a cluster: ``rayyarn.connect()``, then Ray and Spark on the same environment.
+
+Imported inside the user's own environment: stdlib, ray and pyspark only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from rayyarn import access, connection, edge, environment, fingerprint, hadoop, layer, register, teardown
+from rayyarn.errors import ClusterNotFound, ConnectionUnusable, RayYarnError, YarnUnreachable
+from rayyarn.rm import ResourceManager
+
+if TYPE_CHECKING:
+    from rayyarn.connection import Connection
+
+
+def connect(name_or_path: str | os.PathLike[str] | None = None) -> Session:
+    """The cluster of a name or connection file; default RAYYARN_CONNECTION, RAYYARN_NAME, then ``default``.
+
+    Raises ClusterNotFound within two seconds when it is gone, ConnectionUnusable when its head cannot be reached.
+    """
+    found = find(name_or_path)
+    for remark in drift(found, prefix=Path(sys.prefix)):
+        warnings.warn(remark, stacklevel=2)
+    return Session(found)
+
+
+def find(name_or_path: str | os.PathLike[str] | None = None, *, hadoop_conf: str | None = None) -> Connection:
+    """The connection document, seen to be that of a cluster that runs."""
+    asked = connection.locate(name_or_path)
+    found: Connection | None
+    if isinstance(asked, Path):
+        found = connection.read(asked)
+        site = hadoop.find(hadoop_conf or found.conf_dir)
+    else:
+        site, found = _by_name(asked, hadoop_conf)
+    if found is None or "CONTAINER_ID" in os.environ:  # inside the cluster there is no question whether it runs
+        return found if found is not None else _fetch(site, str(asked))
+    try:
+        app = ResourceManager(site).app(found.application["id"])
+    except YarnUnreachable:
+        return found  # Ray may well be there: whoever connects to its head will see
+    if app is None or not app.live:
+        teardown.forget(site, found.name, found.application["id"])
+        if isinstance(asked, Path):
+            raise _gone(found.name, site.user, app.diagnostics if app else "")
+        return _fetch(site, asked)
+    return found
+
+
+def _by_name(name: str, hadoop_conf: str | None) -> tuple[hadoop.Hadoop, Connection | None]:
+    known = [] if hadoop_conf else connection.known(name)
+    try:
+        site = hadoop.find(hadoop_conf)
+    except RayYarnError:
+        if not known:
+            raise
+        site = hadoop.find(connection.read(known[0]).conf_dir)  # it worked from this folder when it came up
+    path = connection.local_path(site.yarn_id, name)
+    return site, connection.read(path) if path.exists() else None
+
+
+def _fetch(site: hadoop.Hadoop, name: str) -> Connection:
+    app = register.find(ResourceManager(site), name)
+    if app is None:
+        raise _gone(name, site.user, "")
+    found = access.fetched(site, name, app.id)
+    if found is None:
+        raise ConnectionUnusable(f"{name} is still starting ({app.id})", hint=f"rayyarn up {name}   # waits for it")
+    return found
+
+
+def _gone(name: str, user: str, why: str) -> ClusterNotFound:
+    return ClusterNotFound(
+        f"no cluster named {name!r} runs for user {user}", log=why or None, hint=f"rayyarn up {name}"
+    )
+
+
+def drift(found: Connection, prefix: Path | None = None) -> list[str]:
+    """How what is here now differs from what the cluster runs, one sentence each.
+
+    ``prefix``: whose interpreter runs (default: the environment's own). Nothing is said of an environment that is not
+    on this machine.
+    """
+    shipped = found.environment["prefix"]
+    if not shipped or not Path(shipped).is_dir():
+        return []
+    remarks = []
+    if prefix is not None and prefix.resolve() != Path(shipped).resolve():
+        remarks.append(f"this program runs in {prefix}; the cluster runs a copy of {shipped}")
+    if fingerprint.comparable() and fingerprint.of(Path(shipped)) != found.environment["fingerprint"]:
+        remarks.append(
+            f"{shipped} has changed since the cluster {found.name!r} came up; the nodes run what it was then"
+        )
+    try:
+        here = layer.code_layer(environment.inspect(shipped).editable, found.spec.get("code", ()))
+    except RayYarnError as error:
+        return [*remarks, f"your code cannot be compared with the cluster's: {error}"]
+    there = {one["fingerprint"] for one in found.code}
+    if ({str(here.fingerprint)} if here else set()) != there:
+        remarks.append(
+            f"your code has changed since the cluster {found.name!r} came up; the nodes run what it was then"
+        )
+    return remarks
+
+
+def _authenticate(environ: dict[str, str]) -> None:
+    """Give Ray the cluster's token, also in a program that imported ray before it connected.
+
+    Ray reads the mode once, when it is imported; it refreshes its own copy in the same way when it turns token mode on
+    for a local cluster (ray/_private/authentication/authentication_token_setup.py, 2.60).
+    """
+    os.environ.update({key: value for key, value in environ.items() if key.startswith("RAY_")})
+    if "ray" in sys.modules:
+        from ray._raylet import AuthenticationTokenLoader, Config
+
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
+
+
+class Session:
+    """A cluster in a program's hands. What it starts on this machine ends with ``close`` or with the program."""
+
+    def __init__(self, found: Connection) -> None:
+        self.connection = found
+        self._edge: edge.Edge | None = None
+
+    @property
+    def name(self) -> str:
+        """The cluster's name."""
+        return self.connection.name
+
+    def environ(self) -> dict[str, str]:
+        """The variables with which a plain Ray or Spark program finds the cluster."""
+        return self.connection.environ()
+
+    def ray(self, **options: Any) -> Any:
+        """``ray.init`` on the cluster; on the edge a raylet without CPUs is started first, owned by this program.
+
+        Raises ConnectionUnusable in under five seconds when the head cannot be reached.
+        """
+        address = self.connection.ray["address"]
+        _authenticate(self.environ())
+        import ray
+
+        if ray.is_initialized():
+            return ray.init(ignore_reinit_error=True, **options)
+        edge.reach(address)
+        if self._edge is None and not edge.has_raylet(address):
+            self._edge = edge.Edge(self.connection, [sys.executable], edge.environment(self.connection))
+            try:
+                self._edge.ready()
+            except BaseException:
+                self.close()
+                raise
+        if self._edge is not None:
+            options.setdefault("_node_ip_address", self._edge.ip)
+        return ray.init(address, **options)
+
+    def spark(self, app_name: str, **conf: Any) -> Any:
+        """A SparkSession on the cluster's YARN and environment; see ``rayyarn.spark.session``."""
+        from rayyarn.spark import session
+
+        return session(self.connection, app_name, conf)
+
+    def close(self) -> None:
+        """End the raylet that this session started, if any. ``ray.shutdown()`` and ``spark.stop()`` are yours."""
+        if self._edge is not None:
+            self._edge.close()
+            self._edge = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,129 @@
+"""What travels to the containers, as the plan and the connection document name it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rayyarn import archives, environment, fingerprint, layer, runtime, stage
+from rayyarn.archives import ShippedEnvironment, ShippedLayer
+from rayyarn.stage import Staged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rayyarn.environment import Environment
+    from rayyarn.errors import RayYarnError
+    from rayyarn.filesystem import FileSystem
+    from rayyarn.fingerprint import Fingerprint
+    from rayyarn.hadoop import Hadoop
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """A staged file and its name in the container's folder; ``paths`` below that name belong on PYTHONPATH."""
+
+    alias: str
+    uri: str
+    visibility: str
+    archive: bool
+    paths: tuple[str, ...] = ()  # "" is the file itself
+
+
+def shipments(shipped: ShippedEnvironment) -> tuple[Shipment, ...]:
+    """The environment, our runtime and the user's code, in the order of PYTHONPATH: the user's code goes first."""
+    code = tuple(
+        Shipment(f"code{number or ''}", one.staged.uri, one.staged.visibility, archive=True, paths=one.python_paths)
+        for number, one in enumerate(shipped.layers)
+    )
+    ours = shipped.runtime.staged
+    return (
+        *code,
+        Shipment("runtime.zip", ours.uri, ours.visibility, archive=False, paths=("",)),
+        Shipment("environment", shipped.archive.uri, shipped.archive.visibility, archive=True),
+    )
+
+
+def sections(shipped: ShippedEnvironment) -> dict[str, Any]:
+    """The sections ``environment``, ``code``, ``runtime`` and ``spark`` of the connection document."""
+    found = shipped.environment
+    archives_to_ship = [f"{ship.uri}#{ship.alias}" for ship in shipments(shipped) if ship.archive]
+    return {
+        "environment": {
+            "prefix": found.location if found.kind == "prefix" else None,
+            "uri": shipped.archive.uri,
+            "fingerprint": str(shipped.fingerprint),
+            "python": found.python,
+            "ray": found.ray,
+            "pyspark": found.pyspark,
+        },
+        "code": [
+            {"uri": one.staged.uri, "fingerprint": str(one.fingerprint), "paths": list(one.python_paths)}
+            for one in shipped.layers
+        ],
+        "runtime": {"uri": shipped.runtime.staged.uri, "fingerprint": str(shipped.runtime.fingerprint)},
+        "spark": {
+            "conf": {"spark.yarn.dist.archives": ",".join(archives_to_ship), **_python_path(shipped)},
+            "environ": {"PYSPARK_PYTHON": "./environment/bin/python"},
+        },
+    }
+
+
+def _python_path(shipped: ShippedEnvironment) -> dict[str, str]:
+    paths = [f"./{ship.alias}/{path}" for ship in shipments(shipped) if ship.archive for path in ship.paths]
+    return {"spark.executorEnv.PYTHONPATH": ":".join(paths)} if paths else {}
+
+
+def identify(source: str | None, *, recheck: bool = False) -> tuple[Environment, Fingerprint | None]:
+    """The environment and its fingerprint, without staging it; None for one on a file system (known by its place)."""
+    found = environment.inspect(source)
+    environment.require(found)
+    if found.kind == "prefix":
+        return found, fingerprint.of(found.path, recheck=recheck)
+    return found, fingerprint.of_archive(found.path) if found.kind == "archive" else None
+
+
+def foresee(site: Hadoop, fs: FileSystem, source: str | None, code: Sequence[str]) -> ShippedEnvironment:
+    """What ``archives.environment`` would return, with nothing packed or sent: for ``--dry-run``."""
+    found, known = identify(source)
+    if known is None:
+        return archives.environment(site, fs, source, code=code)  # it lies there already: nothing to make
+    suffix = ".tar.gz"
+    if found.kind == "archive":
+        suffix = next(end for end in environment.ARCHIVE_SUFFIXES if found.location.endswith(end))
+    code_layer = layer.code_layer(found.editable, code)
+    layers = () if code_layer is None else (_foreseen(site, fs, "code", code_layer),)
+    archive = _staged(fs, f"{archives.folder(site, 'envs')}/{known}{suffix}")
+    return ShippedEnvironment(found, known, archive, layers, _foreseen(site, fs, "runtime", runtime.runtime_layer()))
+
+
+def missing(fs: FileSystem, shipped: ShippedEnvironment) -> list[str]:
+    """The files of a foreseen shipment that are not staged yet."""
+    staged = [shipped.archive, *(one.staged for one in shipped.layers), shipped.runtime.staged]
+    return [one.uri for one in staged if fs.stat(one.path) is None]
+
+
+def is_gone(shipped: ShippedEnvironment, error: RayYarnError) -> bool:
+    """True when ``error``, of a submit, says that a staged file is missing; it is then no longer believed to be there.
+
+    Where looking costs a JVM, ``stage`` trusts what it saw before: this is where that trust is paid for.
+    """
+    said = f"{error} {error.log or ''} {error.__cause__ or ''}"
+    if "does not exist" not in said and "FileNotFound" not in said:
+        return False
+    staged = [shipped.archive, *(one.staged for one in shipped.layers), shipped.runtime.staged]
+    missing = [one for one in staged if one.path in said]
+    for one in missing:
+        stage.forget(one.uri)
+    return bool(missing)
+
+
+def _foreseen(site: Hadoop, fs: FileSystem, kind: str, made: layer.Layer) -> ShippedLayer:
+    return ShippedLayer(made.fingerprint, _staged(fs, f"{archives.folder(site, kind)}/{made.name}"), made.python_paths)
+
+
+def _staged(fs: FileSystem, path: str) -> Staged:
+    status = fs.stat(path)
+    if status is not None:
+        return stage.existing(fs, path)
+    return Staged(fs.uri(path), path, 0, 0, "private")

@@ -1,0 +1,78 @@
+"""What edge and containers tell each other through the ApplicationMaster's key-value store.
+
+Nothing secret is ever put there: skein's web page prints it. Keys of a container vanish with the container.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+
+ALIVE = "alive/"  # alive/<container>: written once; a supervisor whose key is gone stops Ray and ends
+NODE = "node/"  # node/<container>: NodeState as JSON
+HEAD = "head"  # host:port of the GCS, from the moment it listens and has refused a stranger
+RAY = "ray"  # Ray's own list of nodes as JSON, from the head
+LEASE = "lease/count"  # a number that `up` keeps raising until it confirms the cluster
+CONFIRMED = "lease/confirmed"  # present when the cluster may live without an `up` that waits for it
+WANTED = "wanted"  # {"workers": n, "min_workers": m} as JSON, from the head
+CONNECTION = "connection"  # the connection document, for the containers
+
+# An unconfirmed cluster whose lease has not moved for so long ends itself. `up` raises the number every second; a
+# suspended or partitioned edge may be silent for some seconds, and a killed one should not cost the queue a minute.
+LEASE_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """What a supervisor says of its node. Memory in bytes, times in seconds since 1970."""
+
+    container: str
+    service: str
+    role: str
+    host: str
+    ip: str
+    state: str = "starting"  # starting, waiting, ready, restarting, stopping
+    cpus: float = 0
+    gpus: float = 0
+    memory: int = 0
+    object_store: int = 0
+    restarts: int = 0
+    since: float = 0
+    node_id: str = ""
+    localization: dict[str, int] = field(default_factory=dict)
+    last_words: str = ""
+
+    def to_json(self) -> bytes:
+        """The value of the node's key."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, value: bytes) -> NodeState:
+        """Read the value of a node's key; fields that this version does not know are dropped."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{key: item for key, item in json.loads(value).items() if key in known})
+
+
+def progress(ready: int, wanted: int) -> float:
+    """The application's progress in YARN for ``ready`` of ``wanted`` workers of a usable cluster.
+
+    It lets ``rayyarn status`` list clusters from YARN's register alone. The lower half is Skein's: it says 0.1.
+    """
+    return 0.5 + 0.5 * min(1.0, ready / wanted if wanted else 1.0)
+
+
+def ready_workers(share: float, wanted: int) -> int | None:
+    """The ``ready`` of ``progress``; None while the cluster is not usable."""
+    return round((share - 0.5) * 2 * wanted) if share >= 0.5 else None
+
+
+def parse_localization(counters: str) -> dict[str, int]:
+    """YARN's LOCALIZATION_COUNTERS: bytes and files fetched and taken from the cache, and milliseconds.
+
+    Order as in hadoop-yarn-server-nodemanager, ContainerImpl.localizationCountersAsString.
+    """
+    names = ("bytes_fetched", "bytes_cached", "files_fetched", "files_cached", "milliseconds")
+    try:
+        return dict(zip(names, map(int, counters.split(",")), strict=True))
+    except ValueError:
+        return {}

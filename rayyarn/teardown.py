@@ -1,0 +1,163 @@
+"""The way down: ask the cluster to stop, see it gone from YARN, remove what it left, and sweep up after the dead."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from rayyarn import access, app_folder, connection, filesystem, home, register, store, vault
+from rayyarn.app_folder import AppFolder
+from rayyarn.errors import RayYarnError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rayyarn.filesystem import FileSystem
+    from rayyarn.hadoop import Hadoop
+    from rayyarn.rm import App, ResourceManager
+    from rayyarn.steps import Step, Steps
+
+_STOP_LIMIT = 15.0  # supervisors notice within a second and give Ray three
+_GONE_LIMIT = 60.0
+_LOOK = 0.1
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A cluster that was stopped, and the application it was."""
+
+    name: str
+    application: str
+
+
+@dataclass(frozen=True)
+class DownResult:
+    """What ``down`` stopped."""
+
+    stopped: tuple[Stopped, ...]
+    changed: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``--json`` shows it."""
+        return asdict(self)
+
+
+def stop(site: Hadoop, rm: ResourceManager, app: App, steps: Steps) -> None:
+    """End one cluster and remove what it left. Works on one that is half up, half dead or not ours to talk to."""
+    name = register.name_of(app)
+    with steps.step(f"stop {name}", limit=_STOP_LIMIT) as step:
+        step.result = app.id
+        if not _ask(site, name, app, step):
+            kill(rm, app.id)
+    with steps.step(f"{app.id} gone from YARN", limit=_GONE_LIMIT) as step:
+        step.wait(lambda: _gone(rm, app.id, step), every=_LOOK, hint=f"yarn application -kill {app.id}")
+    forget(site, name, app.id)
+    with contextlib.suppress(RayYarnError):  # it lies in the user's own folder and the next sweep tries again
+        folder = AppFolder(filesystem.open(site), site, app.id)
+        there = folder.connection(None)
+        if there is not None:  # another edge's cluster: its secrets were copied here to talk to the master
+            _remove_secrets(site, name, there.generation)
+        folder.remove()
+
+
+def _ask(site: Hadoop, name: str, app: App, step: Step) -> bool:
+    """Let the supervisors stop Ray and clean up, then end the application as succeeded. False: nobody listens."""
+    if app.am is None:
+        return False
+    try:
+        with access.master(site, name, app) as master:
+            master.remove(store.ALIVE)
+            while step.seconds < _STOP_LIMIT:
+                nodes = master.read(store.NODE)
+                if not nodes:
+                    break
+                step.update(f"{len(nodes)} containers stop")
+                time.sleep(_LOOK)
+            master.shutdown("SUCCEEDED", "stopped by `rayyarn down`")
+    except RayYarnError:
+        # A master whose containers have all ended with success ends by itself, perhaps between two of our calls.
+        return step.seen != ""
+    return True
+
+
+def kill(rm: ResourceManager, app_id: str) -> None:
+    """Have YARN kill an application, and wait until it is gone."""
+    rm.kill(app_id)
+    until = time.monotonic() + _GONE_LIMIT
+    while (app := rm.app(app_id)) is not None and app.live and time.monotonic() < until:
+        time.sleep(_LOOK)
+
+
+def _gone(rm: ResourceManager, app_id: str, step: Step) -> bool:
+    app = rm.app(app_id)
+    if app is None or not app.live:
+        return True
+    step.update(app.state)
+    if step.seconds > _STOP_LIMIT:
+        rm.kill(app_id)
+    return False
+
+
+def forget(site: Hadoop, name: str, app_id: str) -> None:
+    """Remove this edge's connection file and secrets of an application."""
+    known = access.remembered(site, name, app_id)
+    if known is not None:
+        connection.local_path(site.yarn_id, name).unlink(missing_ok=True)
+        _remove_secrets(site, name, known.generation)
+
+
+def _remove_secrets(site: Hadoop, name: str, generation: str) -> None:
+    shutil.rmtree(vault.folder_of(site.yarn_id, name, generation), ignore_errors=True)
+
+
+def sweep(site: Hadoop, rm: ResourceManager) -> None:
+    """Remove what only a living command can: files of applications and commands that are gone.
+
+    Never fails and never waits: whatever cannot be removed now is there for the next command.
+    """
+    with contextlib.suppress(RayYarnError, OSError):
+        _sweep_edge(site, rm)
+    with contextlib.suppress(RayYarnError, OSError):
+        fs = filesystem.open(site)
+        if fs.cheap:  # not worth a JVM
+            _sweep_folders(site, rm, fs)
+
+
+def _sweep_edge(site: Hadoop, rm: ResourceManager) -> None:
+    for folder in home.cache().glob("driver-*"):
+        if home.abandoned(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    used = set()
+    for path in home.clusters(site.yarn_id).glob("*.json"):
+        with contextlib.suppress(RayYarnError):
+            known = connection.read(path)
+            app = rm.app(known.application["id"])
+            if app is None or not app.live:
+                forget(site, known.name, known.application["id"])
+            else:
+                used.add(vault.folder_of(site.yarn_id, known.name, known.generation))
+    for folder in home.clusters(site.yarn_id).iterdir():
+        if folder.is_dir() and folder not in used and _is_stale(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_stale(folder: Path) -> bool:
+    """A vault whose `up` is gone; one without a hold belongs to a cluster that may still be starting."""
+    if (folder / ".held").exists():
+        return home.abandoned(folder)
+    return time.time() - folder.stat().st_mtime > _SETTLED_SECONDS
+
+
+# Secrets without a hold and without a connection file: of an `up --no-wait`, or restored for one `down` from elsewhere.
+_SETTLED_SECONDS = 3600.0
+
+
+def _sweep_folders(site: Hadoop, rm: ResourceManager, fs: FileSystem) -> None:
+    for place in (app_folder.parent(site), f"{site.home}/.skein"):
+        for app_id in fs.list(place):
+            app = rm.app(app_id) if app_id.startswith("application_") else None
+            if app is not None and not app.live and register.TAG in app.tags:
+                fs.remove(f"{place}/{app_id}", recursive=True)

@@ -1,0 +1,267 @@
+"""The supervisor's loop with a Ray that does as it is told and a master made of a dictionary."""
+
+import json
+
+import pytest
+
+from rayyarn import store
+from rayyarn.container import supervisor
+from rayyarn.container.post import Post
+from rayyarn.container.supervisor import Supervisor
+from rayyarn.skein_am import MasterUnreachable
+
+
+class Master:
+    """Keys, and what the application ended as. ``dead`` lets every call fail."""
+
+    address = "127.0.0.1:7000"
+
+    def __init__(self):
+        self.keys, self.ended, self.dead, self.written = {}, None, False, []
+
+    def _reach(self):
+        if self.dead:
+            raise MasterUnreachable("connection lost")
+
+    def read(self, prefix=""):
+        self._reach()
+        return {key: value for key, value in self.keys.items() if key.startswith(prefix)}
+
+    def write(self, key, value, *, owner=None):
+        self._reach()
+        self.written.append((key, owner))
+        self.keys[key] = value
+
+    def progress(self, share):
+        self._reach()
+        self.share = share
+
+    def shutdown(self, status, why):
+        self._reach()
+        self.ended = (status, why)
+
+
+class Node:
+    """A Ray node. ``script`` says for each start whether it becomes ready, and how it fails."""
+
+    pid = None
+
+    def __init__(self, clock, script):
+        self.clock, self.script = clock, list(script)
+        self.started, self.stopped = [], 0
+        self._ready, self._why = False, "not started"
+
+    def start(self, address):
+        self.started.append((self.clock.now, address))
+        self._ready, self._why = self.script.pop(0) if self.script else (True, None)
+
+    def registered(self):
+        return self._ready
+
+    def failure(self):
+        return self._why
+
+    def gcs_port(self):
+        return 6379
+
+    def stop(self):
+        self.stopped += 1
+
+
+class Gcs:
+    strangers_refused = True
+
+    def __init__(self, address, token):
+        assert token == "t" * 64
+
+    def answers(self):
+        return True
+
+    def refuses_strangers(self):
+        return self.strangers_refused
+
+    def nodes(self):
+        return [{"name": name, "node_id": f"id-{name}", "alive": True} for name in ("container_0", "container_1")]
+
+
+class Clock:
+    """Time that passes only when somebody sleeps; ``events`` happen at their moment."""
+
+    def __init__(self):
+        self.now, self.events = 1000.0, []
+
+    def monotonic(self):
+        return self.now
+
+    time = monotonic
+
+    def sleep(self, seconds):
+        assert self.now < 5000, "it never ends"
+        self.now += max(seconds, 0.01)
+        for event in [event for event in self.events if event[0] <= self.now]:
+            self.events.remove(event)
+            event[1]()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(supervisor, "time", made)
+    monkeypatch.setattr(supervisor, "Gcs", Gcs)
+    monkeypatch.setattr(supervisor.processes, "reap", lambda but=None: None)
+    return made
+
+
+def make(clock, master, script=(), *, head=False, lease=False):
+    role = "head" if head else "worker"
+    state = store.NodeState("container_0", f"{role}_0", role, "n1", "10.0.0.1")
+    node = Node(clock, script)
+    wanted = {"workers": 1, "min_workers": 1} if head else None
+    return Supervisor(Post(master, state, clock.monotonic), node, "t" * 64, wanted=wanted, lease=lease), node
+
+
+def stop_at(clock, master, seconds):
+    clock.events.append((clock.now + seconds, lambda: master.keys.pop(store.ALIVE + "container_0")))
+
+
+def state_of(master):
+    return store.NodeState.from_json(master.keys[store.NODE + "container_0"])
+
+
+def test_a_worker_waits_for_the_head_joins_it_and_stops_when_told(clock):
+    master = Master()
+    worker, node = make(clock, master)
+    clock.events.append((clock.now + 3, lambda: master.keys.update({store.HEAD: b"10.0.0.9:6379"})))
+    seen = []
+    clock.events.append((clock.now + 2, lambda: seen.append(state_of(master).state)))
+    clock.events.append((clock.now + 5, lambda: seen.append(state_of(master).state)))
+    stop_at(clock, master, 8)
+    assert worker.run() == 0
+    assert seen == ["waiting", "ready"]
+    assert [address for _, address in node.started] == ["10.0.0.9:6379"]
+    assert (state_of(master).state, state_of(master).last_words) == ("stopping", "told to stop")
+    assert node.stopped == 1
+    assert clock.now < 1012  # it hears the cluster once a second
+    assert {owner for key, owner in master.written if key.startswith((store.ALIVE, store.NODE))} == {"worker_0"}
+
+
+def test_a_worker_is_told_to_stop_while_it_waits_for_the_head(clock):
+    master = Master()
+    worker, node = make(clock, master)
+    stop_at(clock, master, 2)
+    assert worker.run() == 0
+    assert node.started == []
+
+
+def test_the_head_lets_others_in_once_strangers_are_refused(clock):
+    master = Master()
+    head, _ = make(clock, master, head=True)
+    stop_at(clock, master, 6)
+    assert head.run() == 0
+    assert master.keys[store.HEAD] == b"10.0.0.1:6379"
+    assert json.loads(master.keys[store.WANTED]) == {"workers": 1, "min_workers": 1}
+    assert [node["name"] for node in json.loads(master.keys[store.RAY])] == ["container_0", "container_1"]
+    assert state_of(master).node_id == "id-container_0"
+    assert master.share == 1.0
+    assert master.ended is None
+
+
+def test_a_head_that_lets_strangers_in_is_never_published(clock, monkeypatch):
+    monkeypatch.setattr(Gcs, "strangers_refused", False)
+    master = Master()
+    head, _ = make(clock, master, head=True)
+    stop_at(clock, master, 3)
+    head.run()
+    assert store.HEAD not in master.keys
+    assert master.ended == ("FAILED", "Ray answered a call without the token: not published")
+
+
+def test_a_worker_that_fails_is_started_again_with_growing_pauses_and_then_given_back(clock):
+    master = Master()
+    master.keys[store.HEAD] = b"h:1"
+    worker, node = make(clock, master, [(False, f"broken {n}") for n in range(9)])
+    assert worker.run() == 1
+    assert len(node.started) == len(supervisor._PAUSES) + 1
+    gaps = [later - earlier for (earlier, _), (later, _) in zip(node.started, node.started[1:], strict=False)]
+    assert gaps == pytest.approx(supervisor._PAUSES, abs=0.3)
+    assert state_of(master).last_words == "gave up: broken 4"
+    assert state_of(master).restarts == 4
+    assert master.ended is None  # one worker does not end the cluster
+    assert clock.now - node.started[-1][0] >= supervisor._PAUSES[-1]  # Skein would replace it at once
+
+
+def test_a_worker_that_was_steady_begins_its_count_anew(clock):
+    master = Master()
+    master.keys[store.HEAD] = b"h:1"
+    worker, node = make(clock, master, [(False, "early")] * 4 + [(True, None)])
+    clock.events.append((clock.now + 600, lambda: setattr(node, "_why", "late")))
+    stop_at(clock, master, 610)
+    assert worker.run() == 0
+    assert node.started[-1][0] - (1000 + 600) == pytest.approx(supervisor._PAUSES[0], abs=0.5)
+
+
+def test_a_head_that_does_not_start_ends_the_application(clock, monkeypatch):
+    monkeypatch.setattr(Gcs, "answers", lambda self: False)
+    master = Master()
+    head, node = make(clock, master, [(False, "no disk")] * 9, head=True)
+    assert head.run() == 1
+    assert master.ended == ("FAILED", "the Ray head does not start: no disk")
+    assert node.stopped >= len(node.started)
+
+
+def test_a_published_head_that_is_lost_ends_the_application_at_once(clock):
+    master = Master()
+    head, node = make(clock, master, head=True)
+    clock.events.append((clock.now + 5, lambda: setattr(node, "_why", "the raylet ended")))
+    assert head.run() == 1
+    assert master.ended == ("FAILED", "the Ray head was lost: the raylet ended")
+    assert len(node.started) == 1
+    assert clock.now < 1010
+
+
+def test_a_cluster_that_nobody_waits_for_ends_itself(clock):
+    master = Master()
+    head, _ = make(clock, master, head=True, lease=True)
+    for second in range(10):
+        clock.events.append((clock.now + second, lambda n=second: master.keys.update({store.LEASE: b"%d" % n})))
+    assert head.run() == 0
+    assert master.ended is not None
+    assert master.ended[0] == "FAILED"
+    assert "the `rayyarn up` that started it is gone" in master.ended[1]
+    assert clock.now - 1009 == pytest.approx(store.LEASE_SECONDS, abs=2)
+
+
+def test_a_confirmed_cluster_needs_no_lease(clock):
+    master = Master()
+    head, _ = make(clock, master, head=True, lease=True)
+    clock.events.append((clock.now + 5, lambda: master.keys.update({store.CONFIRMED: b"1"})))
+    stop_at(clock, master, 300)
+    head.run()
+    assert master.ended is None
+    assert clock.now >= 1300
+
+
+def test_a_supervisor_without_a_master_stops_ray_after_a_minute(clock, monkeypatch):
+    monkeypatch.setattr(Post, "_note_refusal", lambda self: None)
+    master = Master()
+    master.keys[store.HEAD] = b"h:1"
+    worker, node = make(clock, master)
+    clock.events.append((clock.now + 5, lambda: setattr(master, "dead", True)))
+    assert worker.run() == 0
+    assert node.stopped == 1
+    assert clock.now - 1005 == pytest.approx(60, abs=2)
+
+
+def test_what_the_master_did_not_hear_is_told_again(clock, monkeypatch):
+    """Silent for its first 20 s: the head is up all the same, and nobody takes its missing key for an order."""
+    monkeypatch.setattr(Post, "_note_refusal", lambda self: None)
+    master = Master()
+    master.dead = True
+    head, _ = make(clock, master, head=True)
+    clock.events.append((clock.now + 20, lambda: setattr(master, "dead", False)))
+    seen = []
+    clock.events.append((clock.now + 25, lambda: seen.append((state_of(master).state, master.keys.get(store.HEAD)))))
+    stop_at(clock, master, 30)
+    assert head.run() == 0
+    assert seen == [("ready", b"10.0.0.1:6379")]
+    assert json.loads(master.keys[store.WANTED]) == {"workers": 1, "min_workers": 1}

@@ -1,0 +1,115 @@
+"""What a supervisor reads from Ray's folder and log, without a Ray."""
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+
+from rayyarn.container import processes, ray_hook, ray_node
+from rayyarn.container.ray_node import RayNode, RayShare
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """A node whose `ray start` is an object: ``code`` is its exit status, ``below`` its descendants."""
+    one = SimpleNamespace(code=None, below={7: "raylet"}, commands=[], log=tmp_path / "ray-start.log", folder=tmp_path)
+
+    def start(command, environ, log):
+        one.commands.append(list(command))
+        return SimpleNamespace(pid=5, poll=lambda: one.code)
+
+    monkeypatch.setattr(processes, "start", start)
+    monkeypatch.setattr(processes, "descendants", lambda pid=None: one.below)
+    monkeypatch.setattr(processes, "lives", lambda pid: pid in one.below)
+    monkeypatch.setattr(processes, "end_all", lambda grace: None)
+    one.node = RayNode(tmp_path, one.log, "10.0.0.1", "container_1", RayShare(2, 0, 1 << 30, 1 << 28), {})
+    return one
+
+
+def options(command):
+    return dict(pairwise(command))
+
+
+def test_a_head_chooses_its_port_and_a_worker_joins(world):
+    world.node.start(None)
+    world.node.start("10.0.0.9:6379")
+    head, worker = world.commands
+    assert "--head" in head
+    assert options(head)["--port"] == "0"
+    assert options(worker)["--address"] == "10.0.0.9:6379"
+    told = options(worker)
+    assert (told["--num-cpus"], told["--memory"], told["--object-store-memory"]) == ("2", str(1 << 30), str(1 << 28))
+    assert told["--node-name"] == "container_1"
+    assert told["--temp-dir"].startswith("/proc/")
+    assert len(told["--temp-dir"] + "/session_2026-11-22_14-42-05_000000_123456/sockets/plasma_store.12") < 107
+    assert options(head)["--temp-dir"] != told["--temp-dir"]  # a new try has a new folder
+
+
+def test_before_and_after_its_life(world):
+    assert world.node.failure() == "not started"
+    world.node.start(None)
+    assert world.node.failure() is None
+    assert (world.folder / "r1").is_dir()
+    world.node.stop()
+    assert not (world.folder / "r1").exists()
+    assert world.node.failure() == "not started"
+    world.node.stop()
+
+
+def test_registered_is_what_this_try_said(world):
+    world.log.write_text("Ray runtime started.\n")  # of the try before
+    world.node.start(None)
+    assert not world.node.registered()
+    with world.log.open("a") as log:
+        log.write("...\nRay runtime started.\n")
+    assert world.node.registered()
+
+
+def test_a_ray_start_that_ended_says_why(world):
+    world.node.start(None)
+    world.log.write_text("usage\nModuleNotFoundError: No module named 'ray'\nbye\n")
+    world.code = 1
+    assert world.node.failure() == "ray start ended with 1: ModuleNotFoundError: No module named 'ray'"
+
+
+def test_a_raylet_that_ended_is_a_failure_although_ray_start_blocks_on(world):
+    world.node.start(None)
+    world.log.write_text("Ray runtime started.\n")
+    assert world.node.failure() is None
+    world.below = {}
+    assert world.node.failure() == "the raylet ended"
+
+
+def test_a_start_that_takes_too_long(world, monkeypatch):
+    world.node.start(None)
+    world.log.write_text("waiting\n")
+    monkeypatch.setattr(ray_node, "START_LIMIT", -1)
+    assert world.node.failure() == "Ray did not start within -1 s: waiting"
+
+
+def test_the_raylets_own_words_count_too(world):
+    world.node.start(None)
+    logs = world.folder / "r1" / "session_1" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "raylet.out").write_text("[x] Check failed: no space\n")
+    world.log.write_text("Some processes have died\n")
+    assert world.node.last_words() == "[x] Check failed: no space"
+
+
+def test_the_port_is_read_from_the_session_itself(world):
+    world.node.start(None)
+    session = world.folder / "r1" / "session_1"
+    session.mkdir()
+    (world.folder / "r1" / "session_latest").symlink_to(session)
+    assert world.node.gcs_port() is None
+    (session / "gcs_server_port_abc").write_text("")
+    assert world.node.gcs_port() is None
+    (session / "gcs_server_port_abc").write_text("41234\n")
+    assert world.node.gcs_port() == 41234
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_the_hook_turns_ray_client_off_on_the_head(head):
+    params = SimpleNamespace(ray_client_server_port=10001)
+    ray_hook.prepare(params, head)
+    assert params.ray_client_server_port == (None if head else 10001)

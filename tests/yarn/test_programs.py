@@ -1,0 +1,220 @@
+"""Programs on the edge: exec, connect, Spark on the same archive, and the edge's own raylet."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from test_kills import children, processes, wait
+from test_up_and_down import SMALL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conftest import Run, Yarn
+
+
+@pytest.fixture(scope="module")
+def cluster(yarn: Yarn, prefix: Path) -> Iterator[dict[str, Any]]:
+    """Two workers for all tests of this file."""
+    rayyarn = Path(sys.executable).with_name("rayyarn")
+    # More than half of a node for each worker: Ray is on both hosts, and so is its copy of the environment.
+    half = [] if yarn.mini is None else ["--worker-memory", f"{int(yarn.mini.memory * 0.55) >> 20} MiB"]
+    up = [rayyarn, "up", "p", "--environment", prefix, "--workers", "2", *SMALL, *half]
+    subprocess.run(up, env=yarn.environ, check=True, timeout=300, capture_output=True)
+    seen = subprocess.run([rayyarn, "status", "p", "--json"], env=yarn.environ, capture_output=True, check=True)
+    yield json.loads(seen.stdout)["data"]["clusters"][0]
+    subprocess.run([rayyarn, "down", "p"], env=yarn.environ, check=True, timeout=120, capture_output=True)
+
+
+def run(ry: Callable[..., Run], program: str, *, timeout: float = 180, env: dict[str, str] | None = None) -> Run:
+    return ry("exec", "p", "--", "python", "-c", textwrap.dedent(program), timeout=timeout, env=env)
+
+
+def test_a_plain_ray_program(ry: Callable[..., Run], cluster: dict[str, Any], yarn: Yarn) -> None:
+    done = run(
+        ry,
+        """
+        import os, time, ray
+        ray.init()
+        @ray.remote(num_cpus=1)
+        def where():
+            time.sleep(1)
+            return os.environ["CONTAINER_ID"]
+        print(ray.get_runtime_context().gcs_address)
+        print(int(ray.cluster_resources()["CPU"]))
+        print(*sorted(set(ray.get([where.remote() for _ in range(6)]))))
+        """,
+    )
+    assert done.rc == 0, done.err
+    address, cpus, containers = done.out.splitlines()
+    assert (address, cpus) == (cluster["address"], "2")
+    attempt = f"appattempt_{cluster['application'].removeprefix('application_')}_000001"
+    in_yarn = yarn.get(f"apps/{cluster['application']}/appattempts/{attempt}/containers")["container"]
+    workers = sorted(node["container"] for node in cluster["nodes"] if node["role"] == "worker")
+    assert containers.split() == workers
+    assert set(workers) < {one["containerId"] for one in in_yarn}
+
+
+@pytest.mark.parametrize("how", [("RAY_AUTH_MODE=disabled",), ("RAY_AUTH_TOKEN_PATH=", "RAY_AUTH_TOKEN=" + "0" * 64)])
+def test_without_the_token(ry: Callable[..., Run], cluster: dict[str, Any], how: tuple[str, ...]) -> None:
+    program = "import ray\ntry: ray.init()\nexcept Exception as e: print(type(e).__name__, e, repr(e.__cause__))"
+    started = time.monotonic()
+    done = ry("exec", "p", "--", "env", *how, "python", "-c", program)
+    assert "Authentication" in done.out, done.out + done.err
+    assert time.monotonic() - started < 60  # Ray's own tries take 23 s; a time-out would be 61
+
+
+def test_exit_codes_are_the_programs(ry: Callable[..., Run], cluster: dict[str, Any]) -> None:
+    assert run(ry, "raise SystemExit(7)").rc == 7
+    assert run(ry, "import os; os.kill(os.getpid(), 9)").rc == 137
+    assert ry("exec", "p", "--", "no-such-program").rc == 127
+    assert ry("exec", "nobody", "--", "true").rc == 125
+
+
+def test_rayyarn_can_be_imported_though_the_environment_has_none(ry: Callable[..., Run], cluster: object) -> None:
+    done = run(ry, "import rayyarn, sys; print(rayyarn.connect('p').name, sys.prefix)")
+    assert done.out.split()[0] == "p", done.err
+
+
+def test_spark_and_ray_in_one_program(ry: Callable[..., Run], cluster: dict[str, Any]) -> None:
+    done = run(
+        ry,
+        """
+        import os, ray, rayyarn
+        with rayyarn.connect("p") as cluster:
+            cluster.ray()
+            spark = cluster.spark("beside", executor_instances=1, executor_memory="512m", yarn_am_memory="512m")
+            def where(rows):
+                import sys
+                yield os.environ["CONTAINER_ID"], sys.executable, os.environ["LOCALIZATION_COUNTERS"]
+            found = spark.sparkContext.parallelize(range(4), 2).mapPartitions(where).collect()
+            for container, python, counters in set(found):
+                print("executor", container, "/environment/bin/python" in python, counters)
+            print("count", spark.range(1000).count(), int(ray.cluster_resources()["CPU"]))
+            try:
+                cluster.spark("other", executor_memory="600m")
+            except rayyarn.RayYarnError as error:
+                print("refused", error)
+            spark.stop()
+        """,
+        timeout=300,
+    )
+    assert done.rc == 0, done.err
+    lines = done.out.splitlines()
+    executor = next(line.split() for line in lines if line.startswith("executor"))
+    assert executor[2] == "True"
+    fetched, cached = map(int, executor[3].split(",")[:2])
+    assert cached > 500 << 20, "the executor unpacked the environment again instead of sharing Ray's copy"
+    assert fetched < 600 << 20  # Spark's own jars, the first time
+    assert "count 1000 2" in lines
+    assert any("spark.executor.memory='512m', not '600m'" in line for line in lines if line.startswith("refused"))
+
+
+def unshared(command: list[Any]) -> list[Any]:
+    """``command`` in a PID namespace of its own, where no raylet of a worker is to be seen: like a real edge."""
+    if shutil.which("unshare") is None:
+        pytest.skip("needs unshare (util-linux) for a PID namespace")
+    user = [] if os.getuid() == 0 else ["--user", "--map-current-user"]
+    probe = subprocess.run(["unshare", *user, "--pid", "--fork", "--mount-proc", "true"], capture_output=True)
+    if probe.returncode:
+        pytest.skip(f"this machine allows no PID namespace: {probe.stderr.decode().strip()}")
+    return ["unshare", *user, "--pid", "--fork", "--mount-proc", "--kill-child", *command]
+
+
+PROGRAM = """
+import os, ray, sys, rayyarn
+cluster = rayyarn.connect("p")
+cluster.ray()
+me = ray.get_runtime_context().get_node_id()
+mine = next(node for node in ray.nodes() if node["NodeID"] == me)
+print(mine["NodeName"].split("-")[0], mine["Resources"].get("CPU", 0))
+@ray.remote
+def where():
+    return os.environ["CONTAINER_ID"]
+print(*sorted(set(ray.get([where.options(num_cpus=1).remote() for _ in range(4)]))), flush=True)
+if "stay" in sys.argv:
+    import time
+    time.sleep(600)
+"""
+
+
+def test_an_edge_of_its_own(yarn: Yarn, cluster: dict[str, Any], tmp_path: Path) -> None:
+    """Three ways to a raylet on the edge: by exec, by connect, and both leave none behind."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    rayyarn = Path(sys.executable).with_name("rayyarn")
+    plain = "import ray; ray.init(); print(ray.get_runtime_context().gcs_address)"
+    done = subprocess.run(
+        unshared([rayyarn, "exec", "p", "--", "python", "-c", plain]),
+        env=yarn.environ, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.strip() == cluster["address"], done.stderr
+    done = subprocess.run(
+        unshared([rayyarn, "exec", "p", "--", "python", program]),
+        env=yarn.environ, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[0] == "edge 0", done.stderr
+
+
+def test_a_killed_program_leaves_no_raylet(yarn: Yarn, cluster: dict[str, Any], prefix: Path, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    # The shell is the namespace's first process: the namespace itself must not be what cleans up.
+    script = f"'{prefix}/bin/python' '{program}' stay & pid=$!; echo $pid; wait $pid; sleep 12; ps -e -o comm=; exit 0"
+    rayyarn = Path(sys.executable).with_name("rayyarn")
+    path = subprocess.run([rayyarn, "exec", "p", "--", "printenv", "PYTHONPATH"], env=yarn.environ, capture_output=True)
+    environ = {**yarn.environ, "PYTHONPATH": path.stdout.decode().strip()}
+    with subprocess.Popen(
+        unshared(["bash", "-c", script]), env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as shell:
+        assert shell.stdout is not None
+        shell.stdout.readline()
+        first = shell.stdout.readline()
+        assert first.strip() == "edge 0", first + (shell.stderr.read() if shell.stderr else "")
+        shell.stdout.readline()
+        target = wait("the program", lambda: _deep(shell.pid, str(program)), 10)
+        os.kill(target, signal.SIGKILL)
+        left, said = shell.communicate(timeout=60)
+    assert "raylet" not in left.split(), left
+    assert set(left.split()) <= {"bash", "ps", "unshare"}, left + said
+
+
+def _deep(pid: int, word: str) -> int | None:
+    for child in children(pid, ""):
+        if word in Path(f"/proc/{child}/cmdline").read_text() and "bash" not in Path(f"/proc/{child}/comm").read_text():
+            return child
+        found = _deep(child, word)
+        if found:
+            return found
+    return None
+
+
+def test_the_token_is_nowhere_to_be_read(ry: Callable[..., Run], cluster: dict[str, Any], yarn: Yarn) -> None:
+    document = Path(cluster["connection_file"])
+    token = (document.parent / json.loads(document.read_text())["secrets"]["token"]).read_text()
+    assert len(token) == 64
+    assert token not in document.read_text()
+    assert token not in subprocess.run(["ps", "-eo", "args", "ww"], capture_output=True, text=True).stdout
+    pages = [f"{yarn.rm_web}/cluster/app/{cluster['application']}", f"{yarn.rm_web}/ws/v1/cluster/apps"]
+    pages += [f"{yarn.rm_web}/proxy/{cluster['application']}/{page}" for page in ("", "overview", "kv")]
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for page in pages:
+        with direct.open(f"{page}?user.name={os.environ.get('USER', 'root')}", timeout=20) as answer:
+            assert token not in answer.read().decode(errors="replace"), page
+    if yarn.mini is not None:
+        logs = [path for path in Path(yarn.mini.folder).glob("nodes/*/logs/**/*") if path.is_file()]
+        assert logs
+        assert not [path for path in logs if token.encode() in path.read_bytes()]
+        containers = [node["container"] for node in cluster["nodes"]]
+        assert not [c for one in containers for c in processes(one).values() if token in c]
