@@ -10,19 +10,22 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from rayyarn.errors import StagingFailed
+from rayyarn.errors import RayYarnError, StagingFailed
 from rayyarn.filesystem.door import DoorClosed, FileSystem, Stat, Upload, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from rayyarn.hadoop import Hadoop
 
 _ANSWER_LIMIT = 10.0  # seconds for a NameNode to answer; one that needs more is taken for down
 _DATA_LIMIT = 120.0  # seconds for a DataNode to take or give the next bytes, replication included
+_LATE_LIMIT = 3.0  # seconds for a DataNode to get to a request whose sender has hung up
 
 
 class WebHdfs(FileSystem):
@@ -75,7 +78,7 @@ class WebHdfs(FileSystem):
 
     def upload(self, path: str, mode: int) -> Upload:
         _, where = self._redirected("PUT", path, "CREATE", overwrite="false", permission=f"{mode:o}")
-        return _WebUpload(path, where, self._user)
+        return _WebUpload(path, where, self._user, lambda: self.stat(path) is not None)
 
     def rename(self, path: str, target: str, *, overwrite: bool) -> bool:
         if overwrite:
@@ -138,8 +141,9 @@ class WebHdfs(FileSystem):
 class _WebUpload(Upload):
     """Chunked PUT to the DataNode: the size need not be known before."""
 
-    def __init__(self, path: str, where: str, user: str) -> None:
-        self._path, self._where, self._user = path, where, user
+    def __init__(self, path: str, where: str, user: str, there: Callable[[], bool]) -> None:
+        self._path, self._where, self._user, self._there = path, where, user, there
+        self._answered = False
         self._connection, target = _connect(where, _DATA_LIMIT)
         try:
             self._connection.putrequest("PUT", target)
@@ -163,7 +167,7 @@ class _WebUpload(Upload):
         try:
             self._connection.send(b"0\r\n\r\n")
             answer = self._connection.getresponse()
-            body = answer.read()
+            self._answered, body = True, answer.read()
         except (OSError, http.client.HTTPException) as error:
             raise self._broken(error) from error
         finally:
@@ -173,11 +177,18 @@ class _WebUpload(Upload):
 
     def abort(self) -> None:
         self._connection.close()
+        # The DataNode makes the file when it gets to our request, perhaps after we have hung up: a caller that removed
+        # it before would leave it behind.
+        until = time.monotonic() + _LATE_LIMIT
+        with suppress(RayYarnError):
+            while not self._answered and not self._there() and time.monotonic() < until:
+                time.sleep(0.02)
 
     def _broken(self, error: Exception) -> StagingFailed:
         """A DataNode that gives up says why before it hangs up, when we are lucky."""
         try:
-            reason = _reason(self._connection.getresponse().read())
+            answer = self._connection.getresponse()
+            self._answered, reason = True, _reason(answer.read())
         except (OSError, http.client.HTTPException):
             reason = str(error) or type(error).__name__
         return refused(self._path, f"{urlsplit(self._where).netloc}: {reason}", user=self._user)
