@@ -17,9 +17,11 @@ _HOMES = {
     "connect": "rayyarn.session",
     "down": "rayyarn.cluster",
     "status": "rayyarn.cluster",
+    "to_ray": "rayyarn.exchange",
+    "to_spark": "rayyarn.exchange",
     "up": "rayyarn.cluster",
 }
-__all__ = ["ClusterSpec", "Connection", "RayYarnError", "connect", "down", "status", "up"]
+__all__ = ["ClusterSpec", "Connection", "RayYarnError", "connect", "down", "status", "to_ray", "to_spark", "up"]
 
 
 def __getattr__(name: str) -> Any:

@@ -120,6 +120,18 @@ class ConnectionUnusable(RayYarnError):
     code, exit_code = "connection_unusable", 1
 
 
+class ExchangeRefused(RayYarnError):
+    """Data that cannot go between Spark and Ray as asked; known before any job starts."""
+
+    code, exit_code = "exchange_refused", 2
+
+
+class ExchangeFailed(RayYarnError):
+    """Data did not get from Spark to Ray, or back; what had arrived is freed."""
+
+    code, exit_code = "exchange_failed", 1
+
+
 class MiniFailed(RayYarnError):
     """A daemon of the mini cluster did not start, or died."""
 

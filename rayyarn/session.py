@@ -16,6 +16,8 @@ from rayyarn.errors import ClusterNotFound, ConnectionUnusable, RayYarnError, Ya
 from rayyarn.rm import ResourceManager
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from rayyarn.connection import Connection
 
 
@@ -167,6 +169,38 @@ class Session:
         from rayyarn.spark import session
 
         return session(self.connection, app_name, conf)
+
+    def to_ray(self, frame: Any, **options: Any) -> Any:
+        """A Spark DataFrame as a Ray Dataset on this cluster, in memory; see ``rayyarn.to_ray``."""
+        from rayyarn.exchange import to_ray
+
+        self._join_ray()
+        return to_ray(frame, **options)
+
+    def to_spark(self, dataset: Any, spark: Any, **options: Any) -> Any:
+        """A Ray Dataset as a Spark DataFrame that reads its blocks from the cluster; see ``rayyarn.to_spark``."""
+        from rayyarn.exchange import to_spark
+
+        self._join_ray()
+        return to_spark(dataset, spark, **options)
+
+    def release(self, frame: Any) -> int:
+        """Let go of the blocks that a DataFrame of ``to_spark``, or one made from it, reads; how many leases ended."""
+        from rayyarn.exchange import release
+
+        return release(frame)
+
+    def lease(self) -> AbstractContextManager[None]:
+        """A ``with`` block at whose end the blocks that ``to_spark`` lent in it are let go."""
+        from rayyarn.exchange import lease
+
+        return lease()
+
+    def _join_ray(self) -> None:
+        import ray
+
+        if not ray.is_initialized():
+            self.ray()
 
     def close(self) -> None:
         """End the raylet that this session started, if any. ``ray.shutdown()`` and ``spark.stop()`` are yours."""

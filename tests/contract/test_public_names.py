@@ -7,7 +7,9 @@ from rayyarn import errors
 
 
 def test_the_public_names_are_these():
-    assert sorted(rayyarn.__all__) == ["ClusterSpec", "Connection", "RayYarnError", "connect", "down", "status", "up"]
+    assert sorted(rayyarn.__all__) == [
+        "ClusterSpec", "Connection", "RayYarnError", "connect", "down", "status", "to_ray", "to_spark", "up",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", rayyarn.__all__)
@@ -39,5 +41,5 @@ def test_the_error_codes_are_these():
         "error": 1, "bad_spec": 2, "bad_usage": 2, "hadoop_not_found": 2, "hadoop_unusable": 2, "java_not_found": 2,
         "environment_unusable": 2, "staging_failed": 1, "yarn_unreachable": 1, "yarn_refused": 1,
         "request_too_large": 1, "cluster_differs": 1, "cluster_failed": 1, "cluster_not_found": 3, "not_ready": 4,
-        "connection_unusable": 1, "mini_failed": 1, "interrupted": 130,
+        "connection_unusable": 1, "exchange_refused": 2, "exchange_failed": 1, "mini_failed": 1, "interrupted": 130,
     }  # fmt: skip

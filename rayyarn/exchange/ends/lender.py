@@ -1,0 +1,109 @@
+"""What hands a Dataset's blocks to Spark, on the Ray node that holds them. Travels by value: stdlib, pyarrow, ray."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import threading
+from typing import TYPE_CHECKING, Any
+
+from rayyarn.exchange.ends.channel import Cut, listen, send, send_end, send_last_word, welcome
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+# A Spark worker holds one batch at a time: small enough to forget about, large enough to cost nothing a byte.
+_BATCH_BYTES = 8 << 20
+
+
+class Lender:
+    """Blocks by number, over TCP, until ``end``. Reading is repeatable: tasks may be tried again."""
+
+    def __init__(self, secret: bytes, blocks: list[Any], fields: bytes) -> None:
+        """``blocks`` are references in a list, which Ray leaves as they are; ``fields``: what Spark expects (IPC)."""
+        import pyarrow as pa
+        import ray
+
+        self._secret, self._blocks = secret, blocks
+        self._schema = pa.ipc.read_schema(pa.py_buffer(fields))
+        self._open: set[socket.socket] = set()
+        self._listener = listen(ray.util.get_node_ip_address())
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, port = self._listener.getsockname()[:2]
+        return str(host), int(port)
+
+    def end(self) -> None:
+        """Lend no more, and let go of the blocks."""
+        self._blocks = []
+        for line in [self._listener, *self._open]:
+            with contextlib.suppress(OSError):
+                line.shutdown(2)  # SHUT_RDWR: wakes whoever waits for it
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                line, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(line,), daemon=True).start()
+
+    def _serve(self, line: socket.socket) -> None:
+        self._open.add(line)
+        try:
+            first, count = struct.unpack("!QQ", welcome(line, self._secret)[:16])
+            for number in range(first, first + count):
+                for batch in self._batches(number):
+                    send(line, batch.serialize())
+            send_end(line)
+        except (Cut, BrokenPipeError, ConnectionResetError):
+            pass  # the task ended before its partition did: a limit, or a failure of its own
+        except Exception as error:
+            send_last_word(line, _reason(error))
+        finally:
+            self._open.discard(line)
+            with contextlib.suppress(OSError):
+                line.close()
+
+    def _batches(self, number: int) -> Iterator[Any]:
+        import ray
+        from ray.data.block import BlockAccessor
+
+        table = BlockAccessor.for_block(ray.get(self._blocks[number])).to_arrow()
+        table = fitted(table, self._schema)
+        if not table.num_rows:
+            return
+        rows = max(1, int(table.num_rows * _BATCH_BYTES / max(table.nbytes, 1)))
+        yield from table.to_batches(max_chunksize=rows)
+
+
+def fitted(table: Any, schema: Any) -> Any:
+    """``table`` with the columns and types of ``schema``. Raises ValueError, naming the column."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = []
+    for field in schema:
+        if field.name not in table.column_names:
+            raise ValueError(f"a block has no column {field.name!r}, only {', '.join(table.column_names)}")
+        column = table[field.name]
+        if column.type != field.type:
+            # Spark counts in microseconds: what is finer is cut off, as pyspark does with pandas' nanoseconds.
+            options = pc.CastOptions(field.type, allow_time_truncate=True)
+            try:
+                column = pc.cast(column, options=options)
+            except pa.ArrowException as error:
+                raise ValueError(f"column {field.name!r} ({column.type}) is no {field.type}: {error}") from None
+        if not field.nullable and column.null_count:
+            raise ValueError(f"column {field.name!r} may not hold nulls and holds {column.null_count}; give a schema")
+        columns.append(column)
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"

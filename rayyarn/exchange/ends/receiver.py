@@ -1,0 +1,252 @@
+"""What takes partitions on a Ray node and makes blocks of them. Travels by value: stdlib, pyarrow and nothing of ours.
+
+One thread a connection, and a budget for all of them: two blocks' worth of bytes may wait to become a block, and two
+blocks may be on their way into the object store, however many tasks send at once. When the budget is used up the
+fullest connection's bytes become a smaller block; then whoever wants to read more waits, and TCP makes Spark wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import struct
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from rayyarn.exchange.ends.channel import Cut, listen, read_into, read_size, send, send_last_word, welcome
+from rayyarn.exchange.ends.sender import RECEIPT
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+# Marks beside the blocks of an attempt: all of it has come; it ended too early.
+COMPLETE, BROKEN = -1, -2
+# A store that is full spills to disk; one that has not taken a block after so long will not.
+_STORE_SECONDS = 600.0
+
+
+class Attempt:
+    """What has come of one attempt at one partition and is not a block yet."""
+
+    def __init__(self, partition: int, attempt: int) -> None:
+        self.key = (partition, attempt)
+        self.lock = threading.Lock()
+        self.batches: list[Any] = []
+        self.waiting = 0  # bytes in ``batches``
+        self.blocks = self.rows = self.size = 0
+        self.on_the_way = 0  # blocks that were taken out of it and are not stored yet
+
+
+class Receiver:
+    """One transfer's end on one Ray node. ``blocks`` yields what comes until ``end``."""
+
+    def __init__(self, secret: bytes, fields: bytes, *, framed_schema: bool, block_size: int, frame_limit: int) -> None:
+        """Listen at once. ``fields``: the Arrow schema (IPC) with what the Dataset's columns say of Spark.
+
+        With ``framed_schema`` each attempt sends its own schema first, and only what is said is taken from ``fields``.
+        """
+        import pyarrow as pa
+        import ray
+
+        self._secret, self._block_size, self._frame_limit = secret, block_size, frame_limit
+        self._schema, self._framed = pa.ipc.read_schema(pa.py_buffer(fields)), framed_schema
+        self._budget, self._used = 2 * block_size, 0
+        self._room = threading.Condition()
+        self._making = threading.Semaphore(2)
+        self._out: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._sent_schema = b""  # with ``framed_schema``: the schema that the blocks have
+        self._open: dict[Any, Attempt] = {}
+        self._seen: set[tuple[int, int]] = set()
+        self._over = False
+        self._listener = listen(ray.util.get_node_ip_address())
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, port = self._listener.getsockname()[:2]
+        return str(host), int(port)
+
+    def blocks(self) -> Iterator[Any]:
+        """For each block its key (partition, attempt, number, rows, bytes), then the block; marks have a key alone."""
+        try:
+            while (item := self._out.get()) is not None:
+                key, block, stored = item
+                yield key
+                if block is not None:
+                    yield block
+                    block = item = None
+                stored.set()
+        finally:
+            self._close()
+
+    def sent_schema(self) -> bytes:
+        """The schema that came with the blocks (IPC); empty when none did."""
+        return self._sent_schema
+
+    def end(self) -> None:
+        """Take nothing more and let ``blocks`` end: what is still being sent does not count."""
+        self._close()
+        self._out.put(None)
+
+    def _close(self) -> None:
+        self._over = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(2)  # SHUT_RDWR: wakes the thread that accepts
+        self._listener.close()
+        for line in list(self._open):
+            with contextlib.suppress(OSError):
+                line.shutdown(2)
+        with self._room:
+            self._room.notify_all()
+
+    # --- one connection ----------------------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        while not self._over:
+            try:
+                line, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(line,), daemon=True).start()
+
+    def _serve(self, line: socket.socket) -> None:
+        attempt: Attempt | None = None
+        try:
+            attempt = self._greet(line)
+            self._read(line, attempt)
+            self._seal(attempt)
+            send(line, struct.pack(RECEIPT, attempt.rows, attempt.size))
+        except Cut:
+            self._forget(attempt)
+        except Exception as error:
+            self._forget(attempt)
+            send_last_word(line, str(error) or type(error).__name__)
+        finally:
+            self._open.pop(line, None)
+            line.close()
+
+    def _greet(self, line: socket.socket) -> Attempt:
+        partition, number = struct.unpack("!QQ", welcome(line, self._secret)[:16])
+        attempt = Attempt(partition, number)
+        with self._room:
+            if attempt.key in self._seen:
+                raise Cut("one connection serves one attempt")
+            self._seen.add(attempt.key)
+            self._open[line] = attempt
+        return attempt
+
+    def _read(self, line: socket.socket, attempt: Attempt) -> None:
+        import pyarrow as pa
+
+        schema = None if self._framed else self._schema
+        while size := read_size(line):
+            if size > self._frame_limit:
+                raise ValueError(
+                    f"a record batch of {size} bytes is over the limit of {self._frame_limit}: raise frame_limit, "
+                    "or lower spark.sql.execution.arrow.maxRecordsPerBatch"
+                )
+            self._take(size)
+            try:
+                buffer = pa.allocate_buffer(size)
+                read_into(line, memoryview(buffer))
+                if schema is None:
+                    schema = self._described(pa.ipc.read_schema(buffer))
+                    self._sent_schema = self._sent_schema or bytes(schema.serialize())
+                    self._give(size)
+                    continue
+                batch = pa.ipc.read_record_batch(buffer, schema)
+                batch.validate()
+            except BaseException:
+                self._give(size)
+                raise
+            with attempt.lock:
+                attempt.batches.append(batch)
+                attempt.waiting += size
+                full = attempt.waiting >= self._block_size
+            if full:
+                self._store(attempt)
+
+    def _described(self, schema: Any) -> Any:
+        """``schema`` as it came, its columns with what is said of them in ``fields``."""
+        import pyarrow as pa
+
+        described = zip(schema, self._schema, strict=True)
+        return pa.schema([field.with_metadata(known.metadata) for field, known in described])
+
+    def _seal(self, attempt: Attempt) -> None:
+        self._store(attempt)
+        with self._room:
+            ended = self._room.wait_for(lambda: not attempt.on_the_way or self._over, _STORE_SECONDS)
+        if not ended or self._over:
+            raise Cut("over")
+        self._put((*attempt.key, COMPLETE, attempt.rows, attempt.size), None)
+
+    def _forget(self, attempt: Attempt | None) -> None:
+        if attempt is None:
+            return
+        with attempt.lock:
+            dropped, attempt.waiting, attempt.batches = attempt.waiting, 0, []
+        self._give(dropped)
+        if not self._over:
+            self._out.put(((*attempt.key, BROKEN, 0, 0), None, threading.Event()))
+
+    # --- the budget --------------------------------------------------------------------------------------------
+
+    def _take(self, size: int) -> None:
+        """Wait until ``size`` more bytes may be read. A frame larger than the budget is read alone."""
+        while True:
+            with self._room:
+                if self._over:
+                    raise Cut("over")
+                if not self._used or self._used + size <= self._budget:
+                    self._used += size
+                    return
+                fullest = max(self._open.values(), key=lambda attempt: attempt.waiting, default=None)
+                if fullest is None or not fullest.waiting:
+                    self._room.wait(1.0)
+                    continue
+            self._store(fullest)
+
+    def _give(self, size: int) -> None:
+        with self._room:
+            self._used -= size
+            self._room.notify_all()
+
+    def _store(self, attempt: Attempt) -> None:
+        """Make a block of what waits, and return when the object store has it."""
+        import pyarrow as pa
+
+        with self._making:
+            with attempt.lock:
+                batches, size = attempt.batches, attempt.waiting
+                attempt.batches, attempt.waiting = [], 0
+                if not batches:
+                    return
+                number, attempt.blocks = attempt.blocks, attempt.blocks + 1
+                attempt.on_the_way += 1
+            try:
+                block = pa.Table.from_batches(batches)
+                if len(batches) > 1:
+                    block = block.combine_chunks()
+                del batches
+                with attempt.lock:
+                    attempt.rows += block.num_rows
+                    attempt.size += block.nbytes
+                self._put((*attempt.key, number, block.num_rows, block.nbytes), block)
+            finally:
+                with attempt.lock:
+                    attempt.on_the_way -= 1
+                self._give(size)
+
+    def _put(self, key: tuple[int, ...], block: Any) -> None:
+        stored = threading.Event()
+        self._out.put((key, block, stored))
+        del block
+        until = time.monotonic() + _STORE_SECONDS
+        while not stored.wait(1.0):
+            if self._over:
+                raise Cut("over")
+            if time.monotonic() > until:
+                raise TimeoutError(f"Ray's object store has not taken a block for {_STORE_SECONDS:.0f} s")

@@ -1,0 +1,46 @@
+"""The actor on a Ray node: a place for receivers and lenders, one a transfer or lease. Travels by value.
+
+It outlives them: a process that has imported pyarrow and touched the object store's pages takes the next transfer at
+once, a new one needs seconds of a busy machine. It listens on the network only while it has one of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rayyarn.exchange.ends.lender import Lender
+from rayyarn.exchange.ends.receiver import Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Station:
+    """Receivers and lenders by the name of their transfer or lease."""
+
+    def __init__(self) -> None:
+        self._here: dict[str, Any] = {}
+
+    def receive(self, name: str, **what: Any) -> tuple[str, int]:
+        """A new receiver's address."""
+        self._here[name] = made = Receiver(**what)
+        return made.address()
+
+    def lend(self, name: str, **what: Any) -> tuple[str, int]:
+        """A new lender's address."""
+        self._here[name] = made = Lender(**what)
+        return made.address()
+
+    def blocks(self, name: str) -> Iterator[Any]:
+        """What a receiver yields, until ``end``."""
+        yield from self._here[name].blocks()
+
+    def sent_schema(self, name: str) -> bytes:
+        """The schema that came to a receiver."""
+        return bytes(self._here[name].sent_schema())
+
+    def end(self, name: str) -> None:
+        """The transfer or lease is over. Safe to repeat."""
+        ended = self._here.pop(name, None)
+        if ended is not None:
+            ended.end()

@@ -1,0 +1,136 @@
+"""A Spark session as the exchange sees it: classic or Connect, what it encrypts, and jobs that can be called off."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from rayyarn.errors import ExchangeRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Whoever switched one of these on does not want data to cross the network in the clear.
+_ENCRYPTION = ("spark.network.crypto.enabled", "spark.ssl.enabled", "spark.ssl.rpc.enabled")
+
+# What Python prints of an exception: its name, then its text.
+_RAISED = re.compile(r"(?!org\.|java\.|py4j\.|pyspark\.)[A-Za-z_][\w.]*(Error|Exception|Interrupt): ")
+
+
+def is_connect(frame_or_session: Any) -> bool:
+    """True for Spark Connect, where there is no JVM beside the program."""
+    return type(frame_or_session).__module__.startswith("pyspark.sql.connect")
+
+
+def session_of(frame: Any) -> Any:
+    """The session of a DataFrame."""
+    return frame.sparkSession
+
+
+def refuse_plaintext(spark: Any, *, allowed: bool) -> None:
+    """Raise ExchangeRefused when this session encrypts its network and the program did not say ``allow_plaintext``."""
+    on = [key for key in _ENCRYPTION if str(setting(spark, key, "false")).lower() == "true"]
+    if on and not allowed:
+        raise ExchangeRefused(
+            f"{on[0]} is on, and the exchange between Spark and Ray is authenticated but not encrypted",
+            hint="to_ray(df, allow_plaintext=True)   # to_spark likewise; or hand the data over as files",
+        )
+
+
+def setting(spark: Any, key: str, default: str) -> str:
+    """A setting of the session or of its application."""
+    found = None
+    with suppress(Exception):  # Connect may not show settings of its server's application
+        found = spark.conf.get(key, None)
+    if found is None and not is_connect(spark):
+        found = spark.sparkContext.getConf().get(key, default)
+    return default if found is None else str(found)
+
+
+def application(spark: Any) -> str:
+    """Which Spark application a session belongs to."""
+    return str(spark.session_id) if is_connect(spark) else str(spark.sparkContext.applicationId)
+
+
+def is_stopped(spark: Any) -> bool:
+    """True once the session's application has ended, or this program has let go of it."""
+    if is_connect(spark):
+        return bool(spark.is_stopped)
+    context = spark.sparkContext._jsc
+    return context is None or bool(context.sc().isStopped())
+
+
+@contextmanager
+def settings_in_tasks(spark: Any) -> Iterator[None]:
+    """Plan and run in the body as Spark does for its own actions: under this session and its SQL settings.
+
+    Tasks take SQL settings from the job's local properties (``SQLExecution.withSQLConfPropagated``). A job on an RDD
+    that was made of a plan has none, and would run under the defaults: seen with 4.3, where ``maxRecordsPerBatch`` of a
+    UDF inside the DataFrame was forgotten.
+    """
+    context, java = spark.sparkContext, spark._jsparkSession
+    found = java.sessionState().conf().getAllConfs().iterator()
+    before = {}
+    while found.hasNext():
+        pair = found.next()
+        if pair._1().startswith("spark"):
+            before[pair._1()] = context.getLocalProperty(pair._1())
+            context.setLocalProperty(pair._1(), pair._2())
+    kind = spark._jvm
+    for part in java.getClass().getName().split("."):
+        kind = getattr(kind, part)
+    kind.setActiveSession(java)
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # the session may be gone
+            for key, value in before.items():
+                context.setLocalProperty(key, value)
+
+
+@contextmanager
+def job(spark: Any) -> Iterator[Job]:
+    """Everything that Spark is asked for in the body can be called off, and is when the body fails."""
+    made = Job(spark)
+    made.begin()
+    try:
+        yield made
+    except BaseException:
+        made.cancel()
+        raise
+    finally:
+        made.end()
+
+
+class Job:
+    """Jobs of this thread under a tag of their own. ``cancel`` may be called from any thread."""
+
+    def __init__(self, spark: Any) -> None:
+        self._spark, self._connect, self.tag = spark, is_connect(spark), f"rayyarn-{uuid.uuid4().hex}"
+
+    def begin(self) -> None:
+        """From now on jobs of this thread carry the tag."""
+        self._spark.addTag(self.tag) if self._connect else self._spark.sparkContext.addJobTag(self.tag)
+
+    def end(self) -> None:
+        """Later jobs of this thread do not."""
+        with suppress(Exception):  # the session may be gone, which is why we are here
+            self._spark.removeTag(self.tag) if self._connect else self._spark.sparkContext.removeJobTag(self.tag)
+
+    def cancel(self) -> None:
+        """Call off what runs."""
+        with suppress(Exception):
+            if self._connect:
+                self._spark.interruptTag(self.tag)
+            else:
+                self._spark.sparkContext.cancelJobsWithTag(self.tag)
+
+
+def cause(error: BaseException) -> str:
+    """The line of a Spark failure that says most: what a Python worker raised last, else the JVM's own sentence."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    raised = [line for line in lines if _RAISED.match(line)]
+    told = [line for line in lines if any(word in line for word in ("ExecutorLostFailure", "Job aborted", "cancelled"))]
+    return (raised[-1:] or told or lines or [type(error).__name__])[0][:500]

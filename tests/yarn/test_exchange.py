@@ -1,0 +1,154 @@
+"""Spark to Ray and back on a real cluster: what must come of what exchange_checks.py does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from test_up_and_down import SMALL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import Yarn
+
+CHECKS = Path(__file__).with_name("exchange_checks.py")
+DOCS = Path(__file__).parents[2] / "docs" / "exchange.md"
+Seen = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def seen(yarn: Yarn, prefix: Path) -> Iterator[Seen]:
+    """What the checks said, by check. One cluster, one program."""
+    rayyarn = Path(sys.executable).with_name("rayyarn")
+    half = [] if yarn.mini is None else ["--worker-memory", f"{int(yarn.mini.memory * 0.55) >> 20} MiB"]
+    up = [rayyarn, "up", "x", "--environment", prefix, "--workers", "2", *SMALL, *half]
+    subprocess.run(up, env=yarn.environ, check=True, timeout=300, capture_output=True)
+    try:
+        done = subprocess.run(
+            [rayyarn, "exec", "x", "--", "python", CHECKS],
+            env=yarn.environ, capture_output=True, text=True, timeout=900,
+        )  # fmt: skip
+    finally:
+        subprocess.run([rayyarn, "down", "x"], env=yarn.environ, check=True, timeout=120, capture_output=True)
+    found: Seen = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("@{"):
+            fact = json.loads(line[1:])
+            found.setdefault(fact["check"], []).append(fact)
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    yield found
+
+
+def test_every_check_ran(seen: Seen) -> None:
+    assert seen.get("broken", []) == []
+
+
+FAULTS = (
+    "none",
+    "task raises after half its rows",
+    "executor killed in mid-stream",
+    "a slow task and its speculative copy",
+    "executor killed with its shuffle files",
+    "receiver killed in mid-stream",
+)
+
+
+@pytest.mark.timeout(1200)  # the first test of this file waits for the program
+@pytest.mark.parametrize("path", ["jvm", "python"])
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_row_arrives_exactly_once(seen: Seen, name: str, path: str) -> None:
+    fact = next(one for one in seen["fault"] if (one["name"], one["path"]) == (name, path))
+    assert (fact.get("failed"), fact["rows"], fact["exact"]) == (None, 60_000, True)
+    assert (fact["orphans"], fact["left"]) == (0, 0)
+
+
+def test_an_attempt_that_fails_after_the_receipt_does_not_count(seen: Seen) -> None:
+    fact = next(one for one in seen["fault"] if one["name"] == "task fails after Ray's receipt")
+    assert (fact["rows"], fact["received"], fact["exact"]) == (60_000, 70_000, True)
+    assert (fact["orphans"], fact["left"]) == (0, 0)
+
+
+def test_what_cannot_finish_says_why_and_frees_all(seen: Seen) -> None:
+    facts = [one for one in seen["fault"] if one["name"] == "a partition that always fails"]
+    assert len(facts) == 2
+    for fact in facts:
+        assert fact["failed"].endswith("| RuntimeError: this partition cannot be computed")
+        assert fact["left"] == 0
+
+
+def test_an_interrupt_cancels_the_job_and_frees_all(seen: Seen) -> None:
+    (fact,) = seen["interrupt"]
+    assert (fact["ended"], fact["left"], fact["running"]) == ("KeyboardInterrupt", 0, [])
+
+
+def test_what_cannot_be_carried_is_refused_before_any_job(seen: Seen) -> None:
+    facts = {one["name"]: one for one in seen["refused"]}
+    assert "i is a year-month interval" in facts["year-month interval"]["error"]
+    assert "s.a[] is a year-month interval" in facts["nested year-month interval"]["error"]
+    assert "i is a calendar interval" in facts["calendar interval"]["error"]
+    assert "two columns are called 'x'" in facts["duplicate names"]["error"]
+    assert facts["path"]["code"] == "bad_usage"
+    for name in ("year-month interval", "nested year-month interval", "calendar interval", "duplicate names"):
+        assert (facts[name]["code"], facts[name]["jobs"]) == ("exchange_refused", 0)
+        assert facts[name]["hint"]
+    assert "is over the limit of 1048576: raise frame_limit" in facts["frame limit"]["error"]
+
+
+def test_shapes(seen: Seen) -> None:
+    facts = {one["name"]: one for one in seen["shape"]}
+    assert (facts["empty partitions"]["rows"], facts["empty partitions"]["blocks"]) == (1, 1)
+    assert (facts["zero rows"]["rows"], facts["zero rows"]["back"]) == (0, 0)
+    assert facts["zero rows"]["fields"] == ["id", "s"]
+    assert (facts["1,000 columns"]["columns"], facts["1,000 columns"]["equal"]) == (1000, True)
+    assert facts["cells of 100 MB"]["sizes"] == facts["cells of 100 MB"]["back"] == [100_000_000] * 2
+    assert (facts["1,000 partitions"]["rows"], facts["1,000 partitions"]["ordered"]) == (3000, True)
+    assert facts["small blocks"]["blocks"] > 2
+
+
+def test_blocks_live_as_long_as_their_lease(seen: Seen) -> None:
+    facts = {one["name"]: one for one in seen["lease"]}
+    assert facts["the Dataset is gone, the DataFrame is run twice"]["rows"] == [50_000, 50_000]
+    assert (facts["released"]["ended"], facts["released"]["left"]) == (1, 0)
+    assert "the blocks of this DataFrame are no longer lent by Ray" in facts["released"]["error"]
+    assert (facts["with"]["rows"], facts["with"]["left"]) == (10, 0)
+    assert facts["nothing lent"]["error"] == "this DataFrame reads nothing from Ray"
+    assert facts["retried"]["rows"] == 100_000
+
+
+def test_strangers_get_nothing(seen: Seen) -> None:
+    (fact,) = seen["strangers"]
+    assert (fact["rows"], fact["after"]) == (60_000, 0)  # nobody listens when the transfer is over
+    assert "0.0.0.0" not in fact["listening"]
+    assert fact["wrong secret"] == "the connection was closed"
+    assert fact["a frame at once"] == "cut off"
+
+
+def test_receivers_need_no_cpu(seen: Seen) -> None:
+    assert seen["busy"][0]["rows"] == 60_000
+
+
+def test_the_dataset_outlives_spark_and_the_lease_does_not(seen: Seen) -> None:
+    (fact,) = seen["after"]
+    assert (fact["rows"], fact["alive"], fact["total"], fact["leases"]) == (60_000, 60_000, 60_000, 0)
+
+
+def test_every_type_comes_home(seen: Seen) -> None:
+    wrong = [
+        one for one in seen["type"] if "absent" not in one and not all(
+            one.get(path, {}).get(what) for path in ("jvm", "python") for what in ("type", "values"))
+    ]  # fmt: skip
+    assert wrong == []
+    assert len(seen["type"]) > 28
+
+
+def test_the_table_of_types_in_the_docs_is_what_was_seen(seen: Seen) -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    for one in seen["type"]:
+        if "absent" not in one and " in " not in one["name"]:
+            row = f"| {one['name']} | `{one['spark']}` | `{one['arrow']}` |"
+            assert row in text, f"docs/exchange.md lacks the row\n{row}"
