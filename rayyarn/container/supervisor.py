@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +24,7 @@ from rayyarn.container.gcs import Gcs
 from rayyarn.container.post import Post
 from rayyarn.container.ray_node import RayNode, RayShare
 from rayyarn.skein_am import AppMaster, Credentials
+from rayyarn.units import format_size
 
 _TICK = 0.1
 _BEAT = 1.0
@@ -30,6 +32,8 @@ _BEAT = 1.0
 _PAUSES = (0.5, 2.0, 5.0, 15.0)
 # A node that ran this long and then failed starts its count of failures anew.
 _STEADY_SECONDS = 300.0
+# The NodeManager looks every 3 s and adds up a moment before we do.
+_NEARLY_ALL = 0.95
 
 
 class Supervisor:
@@ -203,7 +207,10 @@ def main() -> int:
     )
     log = Path(os.environ.get("LOG_DIRS", str(folder)).split(",")[0]) / "ray-start.log"
     node = RayNode(folder, log, ip, state.container, share, ray_environ(folder))
-    return Supervisor(Post(master, state), node, token, wanted=told.get("wanted"), lease=told.get("lease", False)).run()
+    post = Post(master, state)
+    if state.role == "head":
+        signal.signal(signal.SIGTERM, partial(_say_why_and_drop, post))
+    return Supervisor(post, node, token, wanted=told.get("wanted"), lease=told.get("lease", False)).run()
 
 
 def ray_environ(folder: Path) -> dict[str, str]:
@@ -230,6 +237,16 @@ def ray_environ(folder: Path) -> dict[str, str]:
         "RAY_health_check_timeout_ms": "4000",
         "RAY_health_check_failure_threshold": "3",
     }
+
+
+def _say_why_and_drop(post: Post, signum: int, frame: object) -> NoReturn:
+    """On the head: Skein ends the application with the head's container, and says nothing of why YARN killed it."""
+    used, most = processes.resident(), post.state.memory
+    if used > most * _NEARLY_ALL:
+        # In the words of the NodeManager, which `rayyarn.diagnose` knows.
+        told = f"{format_size(used)} of {format_size(most)} physical memory used"
+        post.end("FAILED", f"the Ray head was killed by its NodeManager: {told}")
+    _drop_everything(signum, frame)
 
 
 def _drop_everything(signum: int, _: object) -> NoReturn:

@@ -26,7 +26,7 @@ LEVELS = {
     "program": 11,
 }  # fmt: skip
 # What runs in containers, where only ray, pyarrow and skein's client are there.
-CONTAINER_MAY_IMPORT = {"errors", "home", "store", "connection", "skein_am"}
+CONTAINER_MAY_IMPORT = {"errors", "units", "home", "store", "connection", "skein_am"}
 # (who, whom): imported inside a function, upwards, for a reason that stands there.
 EXCEPTIONS = {("hadoop", "mini")}  # the mini cluster is a Hadoop to be found like any other
 

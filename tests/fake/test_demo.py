@@ -34,7 +34,8 @@ def report(demo):
         "read_in": {f"127.9.9.{n} container_17_0002_01_00000{n}": half for n in (2, 3)},
         "scored_in": {f"127.9.9.{n} {worker}": half for n, worker in enumerate(WORKERS, 2)},
         "checksum": demo.CHECKSUM,
-    }
+        "error": 37.1, "error_by_hour": 38.5, "error_of_mean": 39.1,
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ def test_a_right_result_is_accepted(check, report):
     [
         ({"joined": 335_219}, "335,219 joined rows, not 335,220"),
         ({"checksum": "0"}, "checksum is 0"),
+        ({"error": 40.0}, "the model is off by 40.0 minutes, an average by 38.5"),
         ({"scored_in": {f"127.9.9.2 {WORKERS[0]}": 335_220}}, "Ray scored in"),
         ({"scored_in": {f"h {WORKERS[0]}": 335_000, f"h {WORKERS[1]}": 0}}, "not every row"),
         ({"read_in": {f"127.9.9.2 {WORKERS[0]}": 335_220}}, f"not all of them executors of {SPARK}"),

@@ -265,3 +265,17 @@ def test_what_the_master_did_not_hear_is_told_again(clock, monkeypatch):
     assert head.run() == 0
     assert seen == [("ready", b"10.0.0.1:6379")]
     assert json.loads(master.keys[store.WANTED]) == {"workers": 1, "min_workers": 1}
+
+
+@pytest.mark.parametrize(("used", "ended"), [(2100, True), (1000, False)])
+def test_a_head_that_is_killed_for_its_memory_says_so(monkeypatch, used, ended):
+    master = Master()
+    state = store.NodeState(
+        container="c", service="head_0", role="head", host="h", ip="127.0.0.2", cpus=0, gpus=0, memory=2048 << 20,
+        object_store=1,
+    )  # fmt: skip
+    monkeypatch.setattr(supervisor.processes, "resident", lambda: used << 20)
+    monkeypatch.setattr(supervisor, "_drop_everything", lambda *_: None)
+    supervisor._say_why_and_drop(Post(master, state), 15, None)
+    said = "the Ray head was killed by its NodeManager: 2.1 GiB of 2 GiB physical memory used"
+    assert master.ended == (("FAILED", said) if ended else None)

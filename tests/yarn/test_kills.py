@@ -109,6 +109,28 @@ def test_a_lost_head_ends_the_application(
     assert seen.data["clusters"][0]["state"] == "failed"
     assert says in seen.data["clusters"][0]["why"]
     assert len(seen.data["clusters"][0]["why"].splitlines()) == 1
+
+
+GLUTTON = """
+import ray, time
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as At
+ray.init(log_to_driver=False)
+head = next(node["NodeID"] for node in ray.nodes() if "node:__internal_head__" in node["Resources"])
+@ray.remote(num_cpus=0, max_retries=0)
+def eat():
+    eaten = b"x" * (900 << 20)
+    time.sleep(60)
+ray.get(eat.options(scheduling_strategy=At(head, soft=False)).remote())
+"""
+
+
+def test_a_head_killed_for_its_memory_says_so(ry: Callable[..., Run], here: Yarn, up: dict[str, Any]) -> None:
+    ry("exec", "k", "--", "timeout", "-s", "KILL", "60", "python", "-c", GLUTTON)
+    wait("the application is over and its processes are gone", lambda: all_gone(here, up), GONE)
+    seen = ry("status", "k", "--json").data["clusters"][0]
+    assert seen["state"] == "failed"
+    assert "the Ray head was killed by its NodeManager: " in seen["why"]
+    assert seen["why"].endswith("of 1 GiB physical memory used")
     assert ry("exec", "k", "--", "true").rc == 125
 
 
