@@ -109,6 +109,7 @@ def test_a_lost_head_ends_the_application(
     assert seen.data["clusters"][0]["state"] == "failed"
     assert says in seen.data["clusters"][0]["why"]
     assert len(seen.data["clusters"][0]["why"].splitlines()) == 1
+    assert ry("exec", "k", "--", "true").rc == 125
 
 
 GLUTTON = """
@@ -131,7 +132,6 @@ def test_a_head_killed_for_its_memory_says_so(ry: Callable[..., Run], here: Yarn
     assert seen["state"] == "failed"
     assert "the Ray head was killed by its NodeManager: " in seen["why"]
     assert seen["why"].endswith("of 1 GiB physical memory used")
-    assert ry("exec", "k", "--", "true").rc == 125
 
 
 def test_a_lost_master_ends_the_application(ry: Callable[..., Run], here: Yarn, up: dict[str, Any]) -> None:
