@@ -75,9 +75,10 @@ class JvmCargo(Cargo):
         package = self.spark.sparkContext._jvm.org.apache.spark.sql.execution.arrow
         converters = getattr(getattr(package, "ArrowConverters$"), "MODULE$")
         zone = self.spark.conf.get("spark.sql.session.timeZone")
-        large = self.spark.conf.get("spark.sql.execution.arrow.useLargeVarTypes", "false") == "true"
-        made = converters.createEmptyArrowBatch(self._frame._jdf.schema(), zone, False, large)
-        return pa.ipc.open_stream(bytes(made)).schema
+        options = [self._frame._jdf.schema(), zone, False]  # not an error here: fields of one name are refused before
+        if _arguments(converters, "createEmptyArrowBatch") > len(options):  # since Spark 4
+            options.append(self.spark.conf.get("spark.sql.execution.arrow.useLargeVarTypes", "false") == "true")
+        return pa.ipc.open_stream(bytes(converters.createEmptyArrowBatch(*options))).schema
 
 
 class PythonCargo(Cargo):
@@ -113,5 +114,10 @@ def load(frame: Any, path: str | None) -> Cargo:
 def _has_door(frame: Any) -> bool:
     if spark_side.is_connect(frame):
         return False
-    kind = frame._jdf.getClass()
-    return "toArrowBatchRdd" in {method.getName() for method in kind.getMethods()}
+    return _arguments(frame._jdf, "toArrowBatchRdd") is not None
+
+
+def _arguments(thing: Any, name: str) -> Any:
+    """How many arguments the method ``name`` of a Java object takes at the least; None when it has none such."""
+    found = [method for method in thing.getClass().getMethods() if method.getName() == name]
+    return min((method.getParameterCount() for method in found), default=None)
