@@ -10,7 +10,7 @@ STAMP := $(VENV)/set-up-with-$(VERSION)
 QUIET_PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PYTHONPATH=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint unit test bench docs docs-check dist clean check-python check-java
+.PHONY: help setup demo fmt lint unit test bench bench-exchange docs docs-check dist clean check-python check-java
 
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1#/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-18s %s\n", $$1, $$2}'

@@ -18,6 +18,9 @@ HERE = Path(__file__).parent
 class Stack:
     """An own mini cluster and HOME for one benchmark run, gone at its end."""
 
+    def __init__(self, memory: str | None = None) -> None:
+        self._memory = memory  # of each node; default: what fits the machine
+
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="rayyarn-bench-", dir="/var/tmp"))
         build = [sys.executable, HERE.parent / "envs" / "build.py", "test"]
@@ -25,7 +28,7 @@ class Stack:
         os.environ["RAYYARN_HOME"] = str(self.folder)
         # Byte code is written as for any user: without it every start of Python would compile its imports anew.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        mini.up("bench")
+        mini.up("bench", **({"memory": self._memory} if self._memory else {}))
         self.environ = {**os.environ, **mini.environ("bench")}
         return self
 

@@ -16,31 +16,34 @@ if TYPE_CHECKING:
 
     from conftest import Yarn
 
-CHECKS = Path(__file__).with_name("exchange_checks.py")
+PROGRAMS = [Path(__file__).with_name(name) for name in ("exchange_checks.py", "exchange_connect.py")]
 DOCS = Path(__file__).parents[2] / "docs" / "exchange.md"
 Seen = dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
 def seen(yarn: Yarn, prefix: Path) -> Iterator[Seen]:
-    """What the checks said, by check. One cluster, one program."""
+    """What the checks said, by check. One cluster for all."""
     rayyarn = Path(sys.executable).with_name("rayyarn")
     half = [] if yarn.mini is None else ["--worker-memory", f"{int(yarn.mini.memory * 0.55) >> 20} MiB"]
     up = [rayyarn, "up", "x", "--environment", prefix, "--workers", "2", *SMALL, *half]
     subprocess.run(up, env=yarn.environ, check=True, timeout=300, capture_output=True)
     try:
-        done = subprocess.run(
-            [rayyarn, "exec", "x", "--", "python", CHECKS],
-            env=yarn.environ, capture_output=True, text=True, timeout=900,
-        )  # fmt: skip
+        runs = [
+            subprocess.run(
+                [rayyarn, "exec", "x", "--", "python", program],
+                env=yarn.environ, capture_output=True, text=True, timeout=900,
+            ) for program in PROGRAMS
+        ]  # fmt: skip
     finally:
         subprocess.run([rayyarn, "down", "x"], env=yarn.environ, check=True, timeout=120, capture_output=True)
     found: Seen = {}
-    for line in done.stdout.splitlines():
-        if line.startswith("@{"):
-            fact = json.loads(line[1:])
-            found.setdefault(fact["check"], []).append(fact)
-    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    for done in runs:
+        assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        for line in done.stdout.splitlines():
+            if line.startswith("@{"):
+                fact = json.loads(line[1:])
+                found.setdefault(fact["check"], []).append(fact)
     yield found
 
 
@@ -152,3 +155,10 @@ def test_the_table_of_types_in_the_docs_is_what_was_seen(seen: Seen) -> None:
         if "absent" not in one and " in " not in one["name"]:
             row = f"| {one['name']} | `{one['spark']}` | `{one['arrow']}` |"
             assert row in text, f"docs/exchange.md lacks the row\n{row}"
+
+
+def test_spark_connect_takes_the_public_path(seen: Seen) -> None:
+    (fact,) = seen["connect"]
+    assert (fact["path"], fact["rows"], fact["back"], fact["same"]) == ("python", 60_000, 60_000, True)
+    assert (fact["ended"], fact["gone"], fact["leases"], fact["alive"]) == (1, True, 0, 60_000)
+    assert 'the path "jvm" needs a classic session' in fact["refused"]
