@@ -41,6 +41,10 @@ bench: check-python check-java ## measure what docs and README promise
 	@$(MAKE) --no-print-directory setup
 	@$(BIN)/python bench/run.py
 
+bench-exchange: check-python check-java ## measure Spark to Ray and back, against files
+	@$(MAKE) --no-print-directory setup
+	@$(BIN)/python bench/exchange.py
+
 docs: setup     ## write the generated parts of docs/reference
 	@$(BIN)/python -m rayyarn_cli.reference docs
 

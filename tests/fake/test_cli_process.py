@@ -71,7 +71,8 @@ def until(probe, limit=20):
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_undoes_and_ends_with_its_code(folder, signum, code):
-    process = start(folder, "up", "demo")
+    # Under nohup these tests would hand on that SIGHUP is ignored.
+    process = start(folder, "up", "demo", preexec_fn=lambda: signal.signal(signum, signal.SIG_DFL))
     until((folder / "waiting").exists)
     assert (folder / "made").exists()
     process.send_signal(signum)
