@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Connection:
     nodes: list[dict[str, Any]]
     secrets: dict[str, str]
     spec: dict[str, Any]
+    copies: list[str] = field(default_factory=list)
     schema: int = SCHEMA
     path: Path | None = field(default=None, compare=False)
 
@@ -79,6 +80,13 @@ class Connection:
                 f"{path} cannot be written: {error.strerror}", hint=f"ls -ld {path.parent}"
             ) from None
         return parse(self.to_json(), path)
+
+    def copy_to(self, path: Path) -> None:
+        """Write the document to ``path`` too, with whole paths to the secrets; this one remembers the copy."""
+        secrets = {which: str(self.secret(which)) for which in self.secrets}
+        replace(self, secrets=secrets, copies=[]).write(path)
+        if self.path is not None:
+            replace(self, copies=sorted({*self.copies, str(path.absolute())})).write(self.path)
 
 
 def parse(data: bytes, path: Path | None) -> Connection:

@@ -72,7 +72,7 @@ class Launch:
     ) -> None:
         self._spec, self._site, self._rm, self._steps = spec, site, rm, steps
         self._recheck = recheck
-        self._file = file or connection.local_path(site.yarn_id, spec.name)
+        self._file, self._copy = connection.local_path(site.yarn_id, spec.name), file
 
     @cached_property
     def _fs(self) -> FileSystem:
@@ -253,19 +253,26 @@ class Launch:
                 ray={**draft.ray, "address": status.address},
                 nodes=[node.summary() for node in status.nodes],
             )
-            if not self._is_written(document):
+            if not self._is_written(self._file, document):
                 with self._steps.step("connection file", limit=60) as step:
                     self._steps.undo(f"remove {self._file}", lambda: self._file.unlink(missing_ok=True))
                     document.write(self._file)
                     folder.save_connection(document)
                     master.write(store.CONNECTION, document.to_json())
                     step.result = str(self._file)
+            copy = self._copy
+            if copy is not None and not self._is_written(copy, document):
+                with self._steps.step("its copy", limit=60) as step:
+                    self._steps.undo(f"remove {copy}", lambda: copy.unlink(missing_ok=True))
+                    connection.read(self._file).copy_to(copy)
+                    step.result = str(copy)
             lease.confirm()
         return status
 
-    def _is_written(self, document: Connection) -> bool:
+    @staticmethod
+    def _is_written(path: Path, document: Connection) -> bool:
         try:
-            written = connection.read(self._file)
+            written = connection.read(path)
         except RayYarnError:
             return False
         return (written.generation, written.ray) == (document.generation, document.ray)
@@ -277,7 +284,7 @@ class Launch:
             name=self._spec.name,
             application=app_id,
             address=status.address if status else None,
-            connection_file=str(self._file) if status else None,
+            connection_file=str(self._copy or self._file) if status else None,
             changed=changed,
             state=status.state if status else "starting",
             workers=status.workers if status else 0,

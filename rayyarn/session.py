@@ -146,7 +146,11 @@ class Session:
 
         Raises ConnectionUnusable in under five seconds when the head cannot be reached.
         """
-        address = self.connection.ray["address"]
+        address, token = self.connection.ray["address"], self.connection.secret("token")
+        if not token.exists():
+            raise ConnectionUnusable(
+                f"Ray's token is not where the connection file says: {token}", hint=f"rayyarn up {self.name}"
+            )
         _authenticate(self.environ())
         import ray
 

@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayyarn import access, app_folder, connection, filesystem, home, register, store, vault
@@ -13,8 +14,6 @@ from rayyarn.app_folder import AppFolder
 from rayyarn.errors import RayYarnError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rayyarn.filesystem import FileSystem
     from rayyarn.hadoop import Hadoop
     from rayyarn.rm import App, ResourceManager
@@ -102,9 +101,13 @@ def _gone(rm: ResourceManager, app_id: str, step: Step) -> bool:
 
 
 def forget(site: Hadoop, name: str, app_id: str) -> None:
-    """Remove this edge's connection file and secrets of an application."""
+    """Remove this edge's connection file, its copies and secrets of an application."""
     known = access.remembered(site, name, app_id)
     if known is not None:
+        for copy in map(Path, known.copies):
+            with contextlib.suppress(RayYarnError, OSError):
+                if connection.read(copy).generation == known.generation:  # and not another cluster's by now
+                    copy.unlink()
         connection.local_path(site.yarn_id, name).unlink(missing_ok=True)
         _remove_secrets(site, name, known.generation)
 

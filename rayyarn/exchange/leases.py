@@ -44,7 +44,7 @@ class Lease:
 
     def open(self, **what: Any) -> list[tuple[str, int]]:
         """Lenders on the nodes; their addresses."""
-        return stations.ask([stations.at(node).lend.remote(self.name, **what) for node in self.nodes])
+        return stations.open_at(self.nodes, "lend", self.name, **what)
 
     def end(self) -> None:
         """Lend no more. Safe to repeat."""

@@ -79,6 +79,19 @@ def ask(calls: list[Any], limit: float = _START_SECONDS) -> list[Any]:
         raise ExchangeFailed("an actor on a Ray node failed", log=lines[-1].strip()) from None
 
 
+def open_at(nodes: list[str], act: str, name: str, **what: Any) -> list[tuple[str, int]]:
+    """Have each node's station ``receive`` or ``lend``; their addresses. One that died meanwhile is replaced."""
+
+    def call() -> list[tuple[str, int]]:
+        return ask([getattr(at(node), act).remote(name, **what) for node in nodes])
+
+    try:
+        return call()
+    except ExchangeFailed:
+        forget(nodes)
+        return call()
+
+
 def end(name: str, where: Iterable[Any]) -> None:
     """End a transfer or lease at these stations; those that are gone already are fine."""
     for station in where:

@@ -113,12 +113,12 @@ class _Round:
         secret = secrets.token_bytes(32)
         try:
             with spark_side.job(self._cargo.spark) as job:
-                self._stations = [stations.at(got.node) for got in self._got]
-                what = {
-                    "secret": secret, "fields": self._cargo.fields, "framed_schema": self._cargo.framed_schema,
-                    "block_size": block_size, "frame_limit": frame_limit,
-                }  # fmt: skip
-                addresses = self._open(what)
+                nodes = [got.node for got in self._got]
+                addresses = stations.open_at(
+                    nodes, "receive", self._name, secret=secret, fields=self._cargo.fields,
+                    framed_schema=self._cargo.framed_schema, block_size=block_size, frame_limit=frame_limit,
+                )  # fmt: skip
+                self._stations = stations.there(nodes)
                 self._drain(job)
                 with self._progress.shown(self._got):
                     committed = self._send(addresses, secret)
@@ -133,16 +133,6 @@ class _Round:
         finally:
             self._over = True
             stations.end(self._name, self._stations)
-
-    def _open(self, what: dict[str, Any]) -> list[tuple[str, int]]:
-        """The receivers' addresses. A station that died since the last transfer is replaced."""
-        try:
-            return stations.ask([station.receive.remote(self._name, **what) for station in self._stations])
-        except ExchangeFailed:
-            nodes = [got.node for got in self._got]
-            stations.forget(nodes)
-            self._stations = [stations.at(node) for node in nodes]
-            return stations.ask([station.receive.remote(self._name, **what) for station in self._stations])
 
     def dead(self) -> set[str]:
         """The nodes whose receiver died."""

@@ -146,4 +146,4 @@ def refused(path: str, reason: str, *, user: str = "") -> StagingFailed:
         return StagingFailed(
             f"HDFS is in safe mode and takes no {path}", log=reason, hint="hdfs dfsadmin -safemode get"
         )
-    return StagingFailed(f"the file system refuses {path}", log=reason, hint="rayyarn doctor")
+    return StagingFailed(f"the file system refuses {path}", log=reason, hint=f"hdfs dfs -ls {path.rsplit('/', 1)[0]}")

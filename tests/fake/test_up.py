@@ -113,6 +113,21 @@ def test_a_folder_that_cannot_be_written_undoes_the_submit(yarn, site, tmp_path)
     assert list(home.clusters("test").iterdir()) == []
 
 
+def test_a_copy_of_the_connection_file_is_usable_and_goes_with_the_cluster(yarn, site, tmp_path):
+    copy = tmp_path / "c.json"
+    result = cluster.up(SPEC, connection_file=copy)
+    assert result.connection_file == str(copy)
+    found, own = connection.read(copy), connection.read(home.clusters("test") / "demo.json")
+    assert found.secret("token") == own.secret("token")
+    assert found.secret("token").exists()
+    assert own.copies == [str(copy)]
+    cluster.up(SPEC, connection_file=tmp_path / "d.json")  # runs already: one more copy
+    cluster.down("demo")
+    assert not copy.exists()
+    assert not (tmp_path / "d.json").exists()
+    assert left(site, tmp_path) == []
+
+
 def test_a_connection_file_that_cannot_be_written_undoes_all(yarn, site, tmp_path):
     with pytest.raises(ConnectionUnusable, match="cannot be written: No such file"):
         cluster.up(SPEC, connection_file=tmp_path / "nowhere" / "c.json")

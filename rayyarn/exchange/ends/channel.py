@@ -8,14 +8,19 @@ their length (8 bytes), then so many bytes. Length 0 ends the conversation, the 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
 import select
 import socket
 import struct
+import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 MAGIC = b"rayyarn1"
 HELLO = 32  # bytes with which the client says what it wants
@@ -34,6 +39,27 @@ class Cut(ConnectionError):
 def listen(ip: str) -> socket.socket:
     """A listener on this address alone, at a free port."""
     return socket.create_server((ip, 0), backlog=512)
+
+
+def answer(listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+    """Hand each connection to ``serve`` in a thread of its own, until the listener is shut down."""
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+
+
+def shut(connections: Iterable[socket.socket]) -> None:
+    """Shut down connections or listeners, which wakes whoever waits for them."""
+    for connection in connections:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def welcome(connection: socket.socket, secret: bytes) -> bytes:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import struct
-import threading
 from typing import TYPE_CHECKING, Any
 
-from rayyarn.exchange.ends.channel import Cut, listen, send, send_end, send_last_word, welcome
+from rayyarn.exchange.ends.channel import Cut, answer, listen, send, send_end, send_last_word, shut, welcome
 
 if TYPE_CHECKING:
     import socket
@@ -29,7 +28,7 @@ class Lender:
         self._schema = pa.ipc.read_schema(pa.py_buffer(fields))
         self._open: set[socket.socket] = set()
         self._listener = listen(ray.util.get_node_ip_address())
-        threading.Thread(target=self._accept, daemon=True).start()
+        answer(self._listener, self._serve)
 
     def address(self) -> tuple[str, int]:
         """Where it listens."""
@@ -39,18 +38,8 @@ class Lender:
     def end(self) -> None:
         """Lend no more, and let go of the blocks."""
         self._blocks = []
-        for line in [self._listener, *self._open]:
-            with contextlib.suppress(OSError):
-                line.shutdown(2)  # SHUT_RDWR: wakes whoever waits for it
+        shut([self._listener, *self._open])
         self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                line, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(line,), daemon=True).start()
 
     def _serve(self, line: socket.socket) -> None:
         self._open.add(line)

@@ -7,14 +7,13 @@ fullest connection's bytes become a smaller block; then whoever wants to read mo
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import struct
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from rayyarn.exchange.ends.channel import Cut, listen, read_into, read_size, send, send_last_word, welcome
+from rayyarn.exchange.ends.channel import Cut, answer, listen, read_into, read_size, send, send_last_word, shut, welcome
 from rayyarn.exchange.ends.sender import RECEIPT
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Receiver:
         self._seen: set[tuple[int, int]] = set()
         self._over = False
         self._listener = listen(ray.util.get_node_ip_address())
-        threading.Thread(target=self._accept, daemon=True).start()
+        answer(self._listener, self._serve)
 
     def address(self) -> tuple[str, int]:
         """Where it listens."""
@@ -92,24 +91,12 @@ class Receiver:
 
     def _close(self) -> None:
         self._over = True
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(2)  # SHUT_RDWR: wakes the thread that accepts
+        shut([self._listener, *self._open])
         self._listener.close()
-        for line in list(self._open):
-            with contextlib.suppress(OSError):
-                line.shutdown(2)
         with self._room:
             self._room.notify_all()
 
     # --- one connection ----------------------------------------------------------------------------------------
-
-    def _accept(self) -> None:
-        while not self._over:
-            try:
-                line, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(line,), daemon=True).start()
 
     def _serve(self, line: socket.socket) -> None:
         attempt: Attempt | None = None
