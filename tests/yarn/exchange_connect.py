@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
+import tempfile
 import time
 
-# The Connect server runs here, and so do its Python workers.
-os.environ |= {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+# The Connect server runs here, and so do its Python workers. It leaves a spark_connect_model_cache in Java's /tmp.
+SCRATCH = tempfile.mkdtemp(prefix="rayyarn-connect-")
+os.environ |= {
+    "PYSPARK_PYTHON": sys.executable,
+    "SPARK_LOCAL_IP": "127.0.0.1",
+    "JAVA_TOOL_OPTIONS": f"-Djava.io.tmpdir={SCRATCH}",
+}
 
 from pyspark.sql import SparkSession
 
@@ -42,6 +49,7 @@ def main() -> None:
         while leases._open and time.monotonic() < until:
             time.sleep(0.2)
         facts |= {"leases": len(leases._open), "alive": there.count()}
+    shutil.rmtree(SCRATCH, ignore_errors=True)
     print("@" + json.dumps({"check": "connect", **facts}), flush=True)
 
 
