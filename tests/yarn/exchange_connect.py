@@ -10,14 +10,6 @@ import sys
 import tempfile
 import time
 
-# The Connect server runs here, and so do its Python workers. It leaves a spark_connect_model_cache in Java's /tmp.
-SCRATCH = tempfile.mkdtemp(prefix="rayyarn-connect-")
-os.environ |= {
-    "PYSPARK_PYTHON": sys.executable,
-    "SPARK_LOCAL_IP": "127.0.0.1",
-    "JAVA_TOOL_OPTIONS": f"-Djava.io.tmpdir={SCRATCH}",
-}
-
 from pyspark.sql import SparkSession
 
 import rayyarn
@@ -25,6 +17,13 @@ from rayyarn.exchange import leases
 
 
 def main() -> None:
+    # The Connect server runs here, and so do its Python workers. It leaves a spark_connect_model_cache in Java's /tmp.
+    scratch = tempfile.mkdtemp(prefix="rayyarn-connect-")
+    os.environ |= {
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "JAVA_TOOL_OPTIONS": f"-Djava.io.tmpdir={scratch}",
+    }
     logging.getLogger("ray.data").setLevel("ERROR")
     with rayyarn.connect() as cluster:
         builder = SparkSession.builder.remote("local[2]").config("spark.ui.enabled", "false")
@@ -49,7 +48,7 @@ def main() -> None:
         while leases._open and time.monotonic() < until:
             time.sleep(0.2)
         facts |= {"leases": len(leases._open), "alive": there.count()}
-    shutil.rmtree(SCRATCH, ignore_errors=True)
+    shutil.rmtree(scratch, ignore_errors=True)
     print("@" + json.dumps({"check": "connect", **facts}), flush=True)
 
 
