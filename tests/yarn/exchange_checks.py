@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -122,11 +123,14 @@ def jvm():
 
 
 def receivers():
-    """Process ids of the stations on this machine."""
+    """Process ids of this cluster's stations; another cluster may run on this machine."""
+    application = rayyarn.connect().connection.application["id"].removeprefix("application_")
+    ours = f"CONTAINER_ID=container_{application}_".encode()
     found = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
-            if entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(b"ray::Station"):
+            station = entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(b"ray::Station")
+            if station and ours in (entry / "environ").read_bytes():
                 found.append(int(entry.name))
     return found
 
@@ -408,8 +412,8 @@ def round_trip(cluster, spark, frame):
 
 
 def kind(arrow):
-    """An Arrow type without what only this row says of nulls."""
-    return str(arrow).replace(" not null", "")
+    """An Arrow type without what only this row says of nulls, and whichever time zone the session has."""
+    return re.sub(r"tz=[^\]]+", "tz=session's", str(arrow).replace(" not null", ""))
 
 
 def same(table):
