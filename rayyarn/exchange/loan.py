@@ -22,7 +22,7 @@ def lend(dataset: Any, spark: Any, wanted: Any) -> Any:
     plain = schema.plain(target)
     fields = bytes(schema.arrow_schema(plain).serialize())
     held_by = _holders(blocks)
-    nodes = sorted({node for node in held_by if node})
+    nodes = sorted(set(held_by))
     secret = secrets.token_bytes(32)
     lease = leases.Lease(spark, blocks, nodes)
     try:
@@ -43,17 +43,14 @@ def _blocks(dataset: Any) -> tuple[list[Any], list[int], Any]:
     import pyarrow as pa
 
     made = dataset.materialize()
-    found = [(entry[0], entry[1]) for bundle in made.iter_internal_ref_bundles() for entry in _entries(bundle)]
+    bundles = made.iter_internal_ref_bundles()
+    found = [pair for bundle in bundles for pair in zip(bundle.block_refs, bundle.metadata, strict=True)]
     kept = [(reference, meta) for reference, meta in found if meta.num_rows]
     known = made.schema(fetch_if_missing=True)
     base = known.base_schema if known is not None else pa.schema([])
     if not isinstance(base, pa.Schema):
         base = _as_arrow(kept[0][0] if kept else found[0][0])
     return [reference for reference, _ in kept], [meta.size_bytes or 0 for _, meta in kept], base
-
-
-def _entries(bundle: Any) -> list[tuple[Any, Any]]:
-    return list(zip(bundle.block_refs, bundle.metadata, strict=True))
 
 
 def _as_arrow(reference: Any) -> Any:
@@ -68,7 +65,7 @@ def _as_arrow(reference: Any) -> Any:
     return ray.get(ray.remote(look).options(num_cpus=0).remote(reference))
 
 
-def _holders(blocks: list[Any]) -> list[str | None]:
+def _holders(blocks: list[Any]) -> list[str]:
     """The node that holds each block; where Ray keeps it with its owner (it is small), any node that keeps data."""
     import ray
 
@@ -82,7 +79,7 @@ def _holders(blocks: list[Any]) -> list[str | None]:
     return found
 
 
-def _shares(held_by: list[str | None], sizes: list[int], addresses: dict[str, tuple[str, int]]) -> list[borrower.Share]:
+def _shares(held_by: list[str], sizes: list[int], addresses: dict[str, tuple[str, int]]) -> list[borrower.Share]:
     """Partitions of neighbouring blocks. The others follow the holder: they fetch a block if it is gone there."""
     runs: list[list[int]] = []
     for number, node in enumerate(held_by):

@@ -81,15 +81,15 @@ def ask(calls: list[Any], limit: float = _START_SECONDS) -> list[Any]:
 
 def open_at(nodes: list[str], act: str, name: str, **what: Any) -> list[tuple[str, int]]:
     """Have each node's station ``receive`` or ``lend``; their addresses. One that died meanwhile is replaced."""
-
-    def call() -> list[tuple[str, int]]:
-        return ask([getattr(at(node), act).remote(name, **what) for node in nodes])
-
-    try:
-        return call()
-    except ExchangeFailed:
-        forget(nodes)
-        return call()
+    calls = [getattr(at(node), act).remote(name, **what) for node in nodes]
+    found: list[tuple[str, int]] = []
+    for node, call in zip(nodes, calls, strict=True):
+        try:
+            found += ask([call])
+        except ExchangeFailed:
+            forget([node])  # it alone: the others may be lending
+            found += ask([getattr(at(node), act).remote(name, **what)])
+    return found
 
 
 def end(name: str, where: Iterable[Any]) -> None:
