@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rayyarn.stage import Staged
     from rayyarn.steps import Reporter, Step
 
+KINDS = ("envs", "code", "runtime", "spark")
 # 20 GB over a slow line; a healthy edge node packs and sends 1.3 GB in 10 s.
 _LIMIT = 3600.0
 
@@ -58,7 +59,7 @@ class _Changed(Exception):
 
 
 def folder(hadoop: Hadoop, kind: str) -> str:
-    """Where staged files of ``kind`` (envs, code, runtime, spark) lie."""
+    """Where staged files of ``kind`` (one of ``KINDS``) lie."""
     return f"{hadoop.home}/.rayyarn/{kind}"
 
 

@@ -101,6 +101,7 @@ class Edge:
         self.ip = own_ip(address)
         self.name = f"edge-{socket.gethostname()}-{os.getpid()}"
         self.folder = Path(tempfile.mkdtemp(prefix="edge-", dir=home.cache()))
+        self._hold = home.hold(self.folder)
         self._log = self.folder / "edge.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -147,6 +148,7 @@ class Edge:
         except subprocess.TimeoutExpired:
             self._process.terminate()  # it then kills what is below it before it ends
             self._process.wait(_END_LIMIT)
+        self._hold.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:

@@ -5,6 +5,7 @@ RAYYARN_HOME moves it. All of it is readable by the user alone.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import tempfile
@@ -23,8 +24,14 @@ def cache() -> Path:
 
 
 def clusters(yarn_id: str) -> Path:
-    """Connection files of the clusters on one YARN."""
-    return _folder(_folder(root() / "clusters") / yarn_id)
+    """Connection files and secrets of the clusters on one YARN; there while there is one, made with its secrets."""
+    return root() / "clusters" / yarn_id
+
+
+def drop_if_empty(folder: Path) -> None:
+    """Remove ``folder`` unless something is in it."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rayyarn import access, app_folder, connection, filesystem, home, register, store, vault
+from rayyarn import access, app_folder, archives, connection, filesystem, home, register, stage, store, vault
 from rayyarn.app_folder import AppFolder
 from rayyarn.errors import RayYarnError
 
@@ -49,16 +49,20 @@ def stop(site: Hadoop, rm: ResourceManager, app: App, steps: Steps) -> None:
     name = register.name_of(app)
     with steps.step(f"stop {name}", limit=_STOP_LIMIT) as step:
         step.result = app.id
-        if not _ask(site, name, app, step):
+        killed = not _ask(site, name, app, step)
+        if killed:
             kill(rm, app.id)
     with steps.step(f"{app.id} gone from YARN", limit=_GONE_LIMIT) as step:
         step.wait(lambda: _gone(rm, app.id, step), every=_LOOK, hint=f"yarn application -kill {app.id}")
     forget(site, name, app.id)
     with contextlib.suppress(RayYarnError):  # it lies in the user's own folder and the next sweep tries again
-        folder = AppFolder(filesystem.open(site), site, app.id)
+        fs = filesystem.open(site)
+        if killed:
+            remove_staging(site, fs, app.id)
+        folder = AppFolder(fs, site, app.id)
         there = folder.connection(None)
         if there is not None:  # another edge's cluster: its secrets were copied here to talk to the master
-            _remove_secrets(site, name, there.generation)
+            vault.forget(site.yarn_id, name, there.generation)
         folder.remove()
 
 
@@ -90,6 +94,13 @@ def kill(rm: ResourceManager, app_id: str) -> None:
         time.sleep(_LOOK)
 
 
+def remove_staging(site: Hadoop, fs: FileSystem, app_id: str) -> None:
+    """Remove what the submit staged for the application. Its master does it at its end; one that never ran cannot."""
+    path = f"{site.home}/.skein/{app_id}"
+    if fs.stat(path) is not None:
+        fs.remove(path, recursive=True)
+
+
 def _gone(rm: ResourceManager, app_id: str, step: Step) -> bool:
     app = rm.app(app_id)
     if app is None or not app.live:
@@ -109,11 +120,7 @@ def forget(site: Hadoop, name: str, app_id: str) -> None:
                 if connection.read(copy).generation == known.generation:  # and not another cluster's by now
                     copy.unlink()
         connection.local_path(site.yarn_id, name).unlink(missing_ok=True)
-        _remove_secrets(site, name, known.generation)
-
-
-def _remove_secrets(site: Hadoop, name: str, generation: str) -> None:
-    shutil.rmtree(vault.folder_of(site.yarn_id, name, generation), ignore_errors=True)
+        vault.forget(site.yarn_id, name, known.generation)
 
 
 def sweep(site: Hadoop, rm: ResourceManager) -> None:
@@ -125,16 +132,18 @@ def sweep(site: Hadoop, rm: ResourceManager) -> None:
         _sweep_edge(site, rm)
     with contextlib.suppress(RayYarnError, OSError):
         fs = filesystem.open(site)
-        if fs.cheap:  # not worth a JVM
+        if not fs.jvm:  # nobody waits seconds for this
             _sweep_folders(site, rm, fs)
+            for kind in archives.KINDS:
+                stage.sweep(fs, archives.folder(site, kind))
 
 
 def _sweep_edge(site: Hadoop, rm: ResourceManager) -> None:
-    for folder in home.cache().glob("driver-*"):
+    for folder in (folder for kind in ("driver-*", "edge-*") for folder in home.cache().glob(kind)):
         if home.abandoned(folder):
             shutil.rmtree(folder, ignore_errors=True)
-    used = set()
-    for path in home.clusters(site.yarn_id).glob("*.json"):
+    here, used = home.clusters(site.yarn_id), set()
+    for path in here.glob("*.json"):
         with contextlib.suppress(RayYarnError):
             known = connection.read(path)
             app = rm.app(known.application["id"])
@@ -142,9 +151,10 @@ def _sweep_edge(site: Hadoop, rm: ResourceManager) -> None:
                 forget(site, known.name, known.application["id"])
             else:
                 used.add(vault.folder_of(site.yarn_id, known.name, known.generation))
-    for folder in home.clusters(site.yarn_id).iterdir():
+    for folder in here.iterdir() if here.is_dir() else ():
         if folder.is_dir() and folder not in used and _is_stale(folder):
             shutil.rmtree(folder, ignore_errors=True)
+    home.drop_if_empty(here)
 
 
 def _is_stale(folder: Path) -> bool:
@@ -159,8 +169,27 @@ _SETTLED_SECONDS = 3600.0
 
 
 def _sweep_folders(site: Hadoop, rm: ResourceManager, fs: FileSystem) -> None:
-    for place in (app_folder.parent(site), f"{site.home}/.skein"):
-        for app_id in fs.list(place):
-            app = rm.app(app_id) if app_id.startswith("application_") else None
-            if app is not None and not app.live and register.TAG in app.tags:
-                fs.remove(f"{place}/{app_id}", recursive=True)
+    """Folders of applications that are over. YARN forgets those in time: then the folder must say that it was ours."""
+    for app_id in _application_ids(fs, app_folder.parent(site)):
+        app = rm.app(app_id)
+        if _over(app) if app is not None else _of_this_yarn(fs, site, app_id):
+            remove_staging(site, fs, app_id)
+            AppFolder(fs, site, app_id).remove()
+    for app_id in _application_ids(fs, f"{site.home}/.skein"):
+        app = rm.app(app_id)
+        if app is not None and _over(app):
+            remove_staging(site, fs, app_id)
+
+
+def _application_ids(fs: FileSystem, place: str) -> list[str]:
+    return [name for name in fs.list(place) if name.startswith("application_")]
+
+
+def _over(app: App) -> bool:
+    return not app.live and register.TAG in app.tags
+
+
+def _of_this_yarn(fs: FileSystem, site: Hadoop, app_id: str) -> bool:
+    """Another YARN may share this file system, and its applications are unknown here."""
+    known = AppFolder(fs, site, app_id).connection(None)
+    return known is not None and known.yarn["id"] == site.yarn_id

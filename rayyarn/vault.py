@@ -63,7 +63,7 @@ class Vault:
         """Forget everything."""
         if self._held is not None:
             self._held.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove(self.folder)
 
 
 def make(yarn_id: str, name: str, credentials: Credentials, variables: Mapping[str, str]) -> Vault:
@@ -91,9 +91,19 @@ def folder_of(yarn_id: str, name: str, generation: str) -> Path:
     return home.clusters(yarn_id) / f"{name}.{generation}"
 
 
+def forget(yarn_id: str, name: str, generation: str) -> None:
+    """Remove what this edge has of the secrets of one generation of a cluster."""
+    _remove(folder_of(yarn_id, name, generation))
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    home.drop_if_empty(folder.parent)
+
+
 def _open(yarn_id: str, name: str, generation: str) -> Vault:
     folder = folder_of(yarn_id, name, generation)
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Vault(folder, generation, home.hold(folder))
 
 

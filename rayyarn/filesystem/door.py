@@ -42,6 +42,11 @@ class FileSystem(ABC):
     def __init__(self, root: str) -> None:
         self.root = root  # scheme and authority: "hdfs://nn:8020"
 
+    @property
+    def jvm(self) -> bool:
+        """True when every call starts a JVM, so that nobody calls without need."""
+        return False
+
     def uri(self, path: str) -> str:
         """The full name of ``path`` for YARN and Spark."""
         return f"{self.root}{path}"

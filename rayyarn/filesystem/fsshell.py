@@ -34,6 +34,10 @@ class FsShell(FileSystem):
         super().__init__(root)
         self._hadoop = hadoop
 
+    @property
+    def jvm(self) -> bool:
+        return True
+
     def stats(self, paths: Iterable[str]) -> list[Stat | None]:
         # The name alone comes back, so two paths of one name are told apart by order: ask with their full URIs, and
         # count what is missing by its message.
@@ -191,5 +195,6 @@ def _parse(text: str) -> list[tuple[str, Stat]]:
 
 def _last(text: str) -> str:
     """The line that says why: FsShell prints ``put: reason`` after whatever the loggers said."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("\tat ", "log4j:", "SLF4J"))]
+    noise = ("\tat ", "log4j:", "SLF4J", "Usage: ")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(noise)]
     return next((line for line in reversed(lines) if re.match(r"-?[a-zA-Z]+: ", line)), lines[-1] if lines else "")

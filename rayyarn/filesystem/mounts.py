@@ -26,6 +26,10 @@ class Mounts(FileSystem):
         self._doors = doors
         self.cheap = all(door.cheap for door in doors.values())
 
+    @property
+    def jvm(self) -> bool:
+        return any(door.jvm for door in self._doors.values())
+
     def stats(self, paths: Iterable[str]) -> list[Stat | None]:
         return [self._door(path).stats([path])[0] for path in paths]
 

@@ -6,10 +6,12 @@ import contextlib
 import os
 import pwd
 import re
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rayyarn.errors import ClusterDiffers, ClusterNotFound, MiniFailed, SpecError, UsageError
+from rayyarn import hadoop, home
+from rayyarn.errors import ClusterDiffers, ClusterNotFound, MiniFailed, RayYarnError, SpecError, UsageError
 from rayyarn.hadoop import find_java
 from rayyarn.mini import address, bringup, health, jars, machine, record, teardown
 from rayyarn.mini.conf import Shape
@@ -129,8 +131,17 @@ def down(name: str = "default", *, reporter: Reporter = SILENT) -> MiniDown:
         return MiniDown(name, changed=False)
     with record.locked(folder, reporter):
         changed = any(folder.iterdir())  # else another `down` was here while we waited
+        yarn_id = _yarn_id(folder)
         teardown.demolish(folder, reporter=reporter)
+        if yarn_id:  # what this edge remembers of clusters on a YARN that is gone, with their secrets
+            shutil.rmtree(home.clusters(yarn_id), ignore_errors=True)
     return MiniDown(name, changed=changed)
+
+
+def _yarn_id(folder: Path) -> str | None:
+    with contextlib.suppress(RayYarnError):  # half a cluster may have no configuration
+        return hadoop.find(folder / "conf").yarn_id
+    return None
 
 
 def status(name: str | None = None) -> MiniStatuses:

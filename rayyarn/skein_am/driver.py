@@ -18,6 +18,7 @@ from rayyarn import diagnose, home
 from rayyarn.errors import JavaNotFound
 from rayyarn.hadoop import QUICK_JVM
 from rayyarn.skein_am.wire import CALL_LIMIT, Credentials, DriverUnreachable, channel, security, translated
+from rayyarn.steps import signals_held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _START_LIMIT = 60.0
 # Submitting copies a few kilobytes to the default file system and waits for the RM to accept: 0.5 to 8 s seen.
 _SUBMIT_LIMIT = 120.0
+_END_LIMIT = 5.0
 
 
 class Driver:
@@ -119,18 +121,26 @@ class Driver:
             return str(self._client.call("submit", spec.to_protobuf(), _SUBMIT_LIMIT).id)
 
     def close(self) -> None:
-        """End the JVM: it exits when its standard input closes, and is killed when it does not."""
-        if self._client is not None:
-            self._client.close()
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
+        """End the JVM: it exits when its standard input closes, and is killed when it does not, or still boots."""
+        with signals_held():  # a second Ctrl-C must not leave its folder behind
+            try:
+                if self._client is None:  # still booting: it would hear of its closed input after seconds
+                    self._process.kill()
+                else:
+                    self._client.close()
+                if self._process.stdin is not None:
+                    with contextlib.suppress(OSError):
+                        self._process.stdin.close()
+                self._wait()
+            finally:
+                self._forget()
+
+    def _wait(self) -> None:
         try:
-            self._process.wait(5)
+            self._process.wait(_END_LIMIT)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(5)
-        self._forget()
+            self._process.wait(_END_LIMIT)
 
     def _forget(self) -> None:
         self._callback.close()

@@ -1,7 +1,9 @@
 """`down`, `status` and the sweep: whatever state a cluster is in, nothing of it stays, and nothing else is touched."""
 
 import os
+import socket
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -21,7 +23,8 @@ def apps(tmp_path):
 
 
 def on_edge():
-    return sorted(path.name for path in home.clusters("test").iterdir())
+    """What this edge keeps of clusters; the folder itself goes with the last of them."""
+    return sorted(path.name for path in home.clusters("test").iterdir()) if home.clusters("test").exists() else []
 
 
 def test_down_asks_the_supervisors_and_removes_everything(yarn, site, apps):
@@ -115,7 +118,7 @@ def test_the_sweep_takes_what_the_dead_left_and_nothing_else(yarn, site, apps, t
     strangers = yarn.submit({"name": "other", "tags": ["spark"], "services": {"worker": {"instances": 0}}})
     skein = tmp_path / "fs" / "user" / "me" / ".skein"
     for name in (APP, "application_1_0002", strangers, "application_9_0001", "notes"):
-        (skein / name).mkdir(parents=True)
+        (skein / name).mkdir(parents=True, exist_ok=True)
     yarn.end(APP, "KILLED", "KILLED")
     yarn.end(strangers, "FINISHED", "SUCCEEDED")
     driver = home.cache() / "driver-abc"
@@ -140,6 +143,41 @@ def test_the_sweep_takes_what_the_dead_left_and_nothing_else(yarn, site, apps, t
     assert (driver.exists(), busy.exists()) == (False, True)
 
 
+def test_a_folder_of_an_application_that_yarn_forgot_goes_when_it_was_of_this_yarn(yarn, site, apps):
+    cluster.up(SPEC)
+    folder = apps / APP
+    document = connection.parse((folder / "connection.json").read_bytes(), None)
+    theirs = apps / "application_8_0001"
+    theirs.mkdir()
+    (theirs / "connection.json").write_bytes(replace(document, yarn={**document.yarn, "id": "another"}).to_json())
+    del yarn.apps[APP]
+    cluster.status()
+    assert not folder.exists()
+    assert theirs.exists(), "another YARN shares this file system"
+
+
+def test_what_killed_writers_left_goes_with_the_next_command(yarn, site, apps):
+    dead = 2**22 + 1  # above any process id
+    envs, edge = apps.parent / "envs", home.cache() / "edge-abc"
+    for folder in (envs, edge):
+        folder.mkdir(parents=True)
+    home.hold(edge).close()
+    for writer, pid in (("dead", dead), ("lives", os.getpid())):
+        (envs / f".{writer}.tar.gz.part-{socket.gethostname()}-{pid}-ab").touch()
+    cluster.status()
+    assert [path.name.split(".")[1] for path in envs.iterdir()] == ["lives"]
+    assert not edge.exists()
+
+
+def test_what_was_staged_for_a_killed_application_goes_with_it(yarn, site, apps):
+    yarn.accept_only = True
+    cluster.up(SPEC, wait=False)
+    staging = apps.parents[1] / ".skein" / APP
+    assert staging.exists()
+    cluster.down("demo")
+    assert not staging.exists()
+
+
 def test_secrets_without_a_hold_are_kept_for_an_hour(yarn, site):
     cluster.up(SPEC, wait=False)
     (folder,) = home.clusters("test").iterdir()
@@ -155,6 +193,7 @@ def test_the_sweep_never_fails(site, monkeypatch):
     def broken(*_):
         raise YarnUnreachable("no")
 
+    home.clusters("test").mkdir(parents=True)
     home.write_private(home.clusters("test") / "demo.json", b"not a connection")
     monkeypatch.setattr(ResourceManager, "app", broken)
     teardown.sweep(site, ResourceManager(site))

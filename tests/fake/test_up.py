@@ -23,7 +23,8 @@ SPEC = ClusterSpec(name="demo", workers=2, ready_timeout=0.1)
 
 def left(site, tmp_path):
     """What is there of clusters, on the edge and on the default file system."""
-    places = [home.clusters(site.yarn_id), tmp_path / "fs" / "user" / "me" / ".rayyarn" / "apps"]
+    mine = tmp_path / "fs" / "user" / "me"
+    places = [home.clusters(site.yarn_id), mine / ".rayyarn" / "apps", mine / ".skein"]
     return [path.name for place in places if place.exists() for path in place.iterdir()]
 
 
@@ -45,7 +46,7 @@ def test_up_makes_a_cluster_and_says_where_it_is(yarn, site, tmp_path):
         "YARN's register", "skein's driver", "submit", "the application master", "the head", "the workers",
         "connection file",
     ]  # fmt: skip
-    assert len(left(site, tmp_path)) == 3  # the document and the secrets here, and one folder on the file system
+    assert len(left(site, tmp_path)) == 4  # the document and the secrets here, two folders on the file system
 
 
 def test_up_again_changes_nothing_and_starts_no_driver(yarn, site):
@@ -74,8 +75,8 @@ def test_another_spec_is_refused_by_its_keys(yarn, site):
     assert yarn.live() == ["application_1_0001"]
 
 
-POINTS = ["driver", "environment", "driver ready", "submit", "driver closed", "read", "look", "write connection",
-          f"write {store.CONFIRMED}"]  # fmt: skip
+POINTS = ["driver", "environment", "driver ready", "submit", "submitted", "driver closed", "read", "look",
+          "write connection", f"write {store.CONFIRMED}"]  # fmt: skip
 # A master that does not answer once is asked again; that is no failure.
 ASKED_AGAIN = {("read", "error"), ("look", "error")}
 
@@ -101,7 +102,7 @@ def test_keep_leaves_a_failed_cluster_for_inspection(yarn, site, tmp_path):
     with pytest.raises(ClusterFailed):
         cluster.up(SPEC, keep=True)
     assert yarn.live() == ["application_1_0001"]
-    assert len(left(site, tmp_path)) == 3
+    assert len(left(site, tmp_path)) == 4
     gc.collect()  # the hold on the secrets is for this process's life
 
 
@@ -110,7 +111,7 @@ def test_a_folder_that_cannot_be_written_undoes_the_submit(yarn, site, tmp_path)
     with pytest.raises(RayYarnError):
         cluster.up(SPEC)
     assert yarn.live() == []
-    assert list(home.clusters("test").iterdir()) == []
+    assert not home.clusters("test").exists()
 
 
 def test_a_copy_of_the_connection_file_is_usable_and_goes_with_the_cluster(yarn, site, tmp_path):
@@ -220,7 +221,7 @@ def test_five_ups_at_once_make_one_cluster(yarn, site, tmp_path):
     assert len({result.application for result in results}) == 1
     assert yarn.live() == [results[0].application]
     assert sum(result.changed for result in results) == 1
-    assert len(left(site, tmp_path)) == 3
+    assert len(left(site, tmp_path)) == 4
     assert connection.read(home.clusters("test") / "demo.json").secret("key").exists()
 
 

@@ -1,9 +1,11 @@
 """A YARN made of dictionaries: its REST over real HTTP, and Skein's driver and master as plain objects."""
 
 import json
+import shutil
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from rayyarn import store
@@ -23,6 +25,7 @@ class Yarn:
         self.accept_only = False  # applications stay ACCEPTED
         self.head, self.workers = "ready", None  # None: as many as asked for
         self.diagnostics = ""
+        self.staged = {}  # application to the folder that its submit made
 
     def at(self, point):
         """A point that every launch passes."""
@@ -68,6 +71,8 @@ class Yarn:
     def end(self, app_id, state, final, diagnostics=""):
         self.apps[app_id].update(state=state, finalStatus=final, diagnostics=diagnostics, amRPCAddress="",
                                  finishedTime=int(time.time() * 1000))  # fmt: skip
+        if state == "FINISHED":  # a master that lives to its end removes what the submit staged; a killed one cannot
+            shutil.rmtree(self.staged.pop(app_id, ""), ignore_errors=True)
 
 
 class Driver:
@@ -77,13 +82,20 @@ class Driver:
 
     def __init__(self, site, credentials):
         self.yarn.at("driver")
+        self._site = site
 
     def ready(self):
         self.yarn.at("driver ready")
 
     def submit(self, document):
         self.yarn.at("submit")
-        return self.yarn.submit(document)
+        app_id = self.yarn.submit(document)
+        target = self._site.get("fs.viewfs.mounttable.mini.linkFallback").removeprefix("file://")
+        self.yarn.staged[app_id] = Path(f"{target}{self._site.home}/.skein/{app_id}")
+        if app_id in self.yarn.live():
+            self.yarn.staged[app_id].mkdir(parents=True)
+        self.yarn.at("submitted")
+        return app_id
 
     def __enter__(self):
         return self
