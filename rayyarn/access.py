@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rayyarn import connection, filesystem, vault
+from rayyarn import connection, filesystem, state, store, vault
 from rayyarn.app_folder import AppFolder
 from rayyarn.errors import ConnectionUnusable, RayYarnError
 from rayyarn.skein_am import AppMaster
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from rayyarn.connection import Connection
     from rayyarn.hadoop import Hadoop
     from rayyarn.rm import App
+    from rayyarn.state import ClusterStatus
 
 
 def remembered(site: Hadoop, name: str, app_id: str) -> Connection | None:
@@ -25,14 +28,47 @@ def remembered(site: Hadoop, name: str, app_id: str) -> Connection | None:
     return found if found.application["id"] == app_id else None
 
 
-def fetched(site: Hadoop, name: str, app_id: str) -> Connection | None:
-    """The connection document from the application's folder, kept on this edge with its secrets from now on."""
-    folder = AppFolder(filesystem.open(site), site, app_id)
+def fetched(site: Hadoop, name: str, app: App) -> Connection | None:
+    """The connection document from the application's folder, kept on this edge with its secrets from now on.
+
+    None while the cluster is not usable. Nobody may have waited for it (``up --no-wait``): then it is completed here.
+    """
+    folder = AppFolder(filesystem.open(site), site, app.id)
     path = connection.local_path(site.yarn_id, name)
     found = folder.connection(path)
-    if found is None or found.ray["address"] is None or folder.restore(site.yarn_id) is None:
+    if found is not None and found.ray["address"] is None:
+        found = _completed(site, name, app, folder, found)
+    if found is None or folder.restore(site.yarn_id) is None:
         return None
     return found.write(path)
+
+
+def _completed(site: Hadoop, name: str, app: App, folder: AppFolder, draft: Connection) -> Connection | None:
+    if app.am is None:
+        return None
+    with master(site, name, app) as link:
+        status = state.join(app, link.read(), now=time.time())
+        if status.state not in ("ready", "degraded"):
+            return None
+        document = completed(draft, status, link)
+        publish(document, folder, link)
+    return document
+
+
+def completed(draft: Connection, status: ClusterStatus, link: AppMaster) -> Connection:
+    """The document of a cluster that is usable, with all that was not known when it was submitted."""
+    return replace(
+        draft,
+        application={**draft.application, "am": link.address},
+        ray={**draft.ray, "address": status.address},
+        nodes=[node.summary() for node in status.nodes],
+    )
+
+
+def publish(document: Connection, folder: AppFolder, link: AppMaster) -> None:
+    """Make the document known to other edges and to the containers."""
+    folder.save_connection(document)
+    link.write(store.CONNECTION, document.to_json())
 
 
 def vault_of(site: Hadoop, name: str, app_id: str) -> Vault | None:

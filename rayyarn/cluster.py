@@ -118,8 +118,11 @@ def _last(rm: ResourceManager, name: str) -> App | None:
 
 def _glance(site: hadoop.Hadoop, app: App) -> ClusterStatus:
     """What YARN alone says, when that is good news; it hears of a new cluster's workers a heartbeat late."""
-    seen = state.brief(app, now=time.time(), connection_file=_file(site, app))
-    return seen if seen.state == "ready" else replace(_look(site, app), nodes=())
+    known = access.remembered(site, register.name_of(app), app.id)
+    seen = state.brief(app, now=time.time(), connection_file=str(known.path) if known else None)
+    if seen.state == "ready":
+        return replace(seen, address=known.ray["address"]) if known else seen
+    return replace(_look(site, app), nodes=())
 
 
 def _look(site: hadoop.Hadoop, app: App) -> ClusterStatus:

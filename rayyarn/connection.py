@@ -56,19 +56,26 @@ class Connection:
         """The variables with which a plain Ray or Spark program finds the cluster. The token is named, not held."""
         return {
             "RAYYARN_CONNECTION": str(self.path.absolute()) if self.path else "",
+            "RAY_AUTH_TOKEN_PATH": str(self.secret("token")),
+            **self._variables(),
+        }
+
+    def _variables(self) -> dict[str, str]:
+        """Those that are the same wherever the document lies."""
+        return {
             "RAYYARN_NAME": self.name,
             "RAY_ADDRESS": self.ray["address"],
             "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN_PATH": str(self.secret("token")),
             "RAY_USAGE_STATS_ENABLED": "0",
             "HADOOP_CONF_DIR": self.yarn["conf_dir"],
             **self.spark["environ"],
         }
 
     def to_json(self) -> bytes:
-        """The document."""
+        """The document. ``environ`` is in it for programs without rayyarn; it is not read back."""
         document = asdict(self)
         del document["path"]
+        document["environ"] = self._variables()
         return (json.dumps({"schema": document.pop("schema"), **document}, indent=2) + "\n").encode()
 
     def write(self, path: Path) -> Connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ from rayyarn import (
     preflight,
     register,
     shipment,
-    store,
     teardown,
     vault,
 )
@@ -165,7 +164,7 @@ class Launch:
         return app_id
 
     def _kill(self, app_id: str) -> None:
-        teardown.kill(self._rm, app_id)
+        teardown.kill(self._rm, app_id, "taken back by the `rayyarn up` that submitted it")
         teardown.remove_staging(self._site, self._fs, app_id)
 
     def _kill_launched(self, generation: str) -> None:
@@ -193,7 +192,7 @@ class Launch:
             user=self._site.user,
             created=time.time(),
             yarn={"id": self._site.yarn_id, "conf_dir": str(self._site.conf_dir), "rm": list(self._site.rm_web)},
-            application={"id": app_id, "queue": self._spec.queue},
+            application={"id": app_id, "am": None, "queue": self._spec.queue},
             ray={"address": None, "version": shipped.environment.ray},
             nodes=[],
             secrets=secrets.paths(),
@@ -246,20 +245,15 @@ class Launch:
         self, app_id: str, draft: Connection, folder: AppFolder, credentials: Credentials | None
     ) -> ClusterStatus:
         """Wait until the cluster is usable, and make its connection known; who comes second finds all done."""
-        waiting = Waiting(self._rm, app_id, self._steps, self._spec.ready_timeout)
+        waiting = Waiting(self._rm, app_id, self._steps, self._spec)
         with waiting.for_master(credentials) as master, Lease(master) as lease:
             status = waiting.for_nodes(master, plan.least_workers(self._spec))
-            document = replace(
-                draft,
-                ray={**draft.ray, "address": status.address},
-                nodes=[node.summary() for node in status.nodes],
-            )
+            document = access.completed(draft, status, master)
             if not self._is_written(self._file, document):
                 with self._steps.step("connection file", limit=60) as step:
                     self._steps.undo(f"remove {self._file}", lambda: self._file.unlink(missing_ok=True))
                     document.write(self._file)
-                    folder.save_connection(document)
-                    master.write(store.CONNECTION, document.to_json())
+                    access.publish(document, folder, master)
                     step.result = str(self._file)
             copy = self._copy
             if copy is not None and not self._is_written(copy, document):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TAG = "rayyarn"
+STOPPED = "stopped by `rayyarn down`"  # the diagnostics of a cluster that was taken down
 _SPEC = "rayyarn.spec-"
 _ENVIRONMENT = "rayyarn.env-"
 _WORKERS = "rayyarn.workers-"

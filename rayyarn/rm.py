@@ -104,9 +104,10 @@ class ResourceManager:
         answer = self._ask("GET", f"apps/{quote(app_id)}", accept=(200, 404))
         return _app(answer["app"]) if "app" in answer else None
 
-    def kill(self, app_id: str) -> None:
-        """Ask YARN to kill the application; returns before it is gone."""
-        self._ask("PUT", f"apps/{quote(app_id)}/state", {"state": "KILLED"}, accept=(200, 202))
+    def kill(self, app_id: str, why: str = "") -> None:
+        """Ask YARN to kill the application, with ``why`` as its diagnostics; returns before it is gone."""
+        wanted = {"state": "KILLED", **({"diagnostics": why} if why else {})}
+        self._ask("PUT", f"apps/{quote(app_id)}/state", wanted, accept=(200, 202))
 
     def containers(self, app: App) -> list[dict[str, Any]]:
         """The running containers of the application: ``containerId``, ``nodeId``, ``allocatedMB``, ..."""

@@ -71,9 +71,10 @@ def _fetch(site: hadoop.Hadoop, name: str) -> Connection:
     app = register.find(ResourceManager(site), name)
     if app is None:
         raise _gone(name, site.user, "")
-    found = access.fetched(site, name, app.id)
+    found = access.fetched(site, name, app)
     if found is None:
-        raise ConnectionUnusable(f"{name} is still starting ({app.id})", hint=f"rayyarn up {name}   # waits for it")
+        hint = f"rayyarn status {name}   # how far it is"
+        raise ConnectionUnusable(f"{name} is still starting ({app.id})", hint=hint)
     return found
 
 

@@ -20,6 +20,7 @@ class NodeStatus:
 
     role: str
     host: str
+    ip: str
     container: str
     state: str
     cpus: float
@@ -34,7 +35,7 @@ class NodeStatus:
 
     def summary(self) -> dict[str, Any]:
         """What the connection document says of the node: that which does not change."""
-        keys = ("role", "host", "container", "cpus", "gpus", "memory", "object_store")
+        keys = ("role", "host", "ip", "container", "cpus", "gpus", "memory", "object_store")
         return {key: getattr(self, key) for key in keys}
 
 
@@ -76,7 +77,7 @@ def join(
         application=app.id,
         queue=app.queue,
         workers=ready,
-        wanted=wanted.get("workers", 0),
+        wanted=wanted.get("workers", register.workers_of(app)),
         environment=register.fingerprint_of(app) or "",
         age=max(0.0, (now if app.live else app.finished / 1000) - app.started / 1000),
         address=keys[store.HEAD].decode() if store.HEAD in keys else None,
@@ -102,6 +103,7 @@ def _nodes(keys: Mapping[str, bytes]) -> tuple[NodeStatus, ...]:
         NodeStatus(
             role=node.role,
             host=node.host,
+            ip=node.ip,
             container=node.container,
             state=node.state,
             cpus=node.cpus,
@@ -135,7 +137,7 @@ def _verdict(
         return "starting", "the application master does not answer"
     head = next((node for node in nodes if node.role == "head"), None)
     if head is None:
-        return "starting", "the head's container is not there yet"
+        return "starting", "the head's container is not there yet, or unpacks its environment"
     if head.state == "stopping":
         return "stopping", head.last_words
     if head.state != "ready":

@@ -51,7 +51,7 @@ def stop(site: Hadoop, rm: ResourceManager, app: App, steps: Steps) -> None:
         step.result = app.id
         killed = not _ask(site, name, app, step)
         if killed:
-            kill(rm, app.id)
+            kill(rm, app.id, register.STOPPED)
     with steps.step(f"{app.id} gone from YARN", limit=_GONE_LIMIT) as step:
         step.wait(lambda: _gone(rm, app.id, step), every=_LOOK, hint=f"yarn application -kill {app.id}")
     forget(site, name, app.id)
@@ -79,16 +79,16 @@ def _ask(site: Hadoop, name: str, app: App, step: Step) -> bool:
                     break
                 step.update(f"{len(nodes)} containers stop")
                 time.sleep(_LOOK)
-            master.shutdown("SUCCEEDED", "stopped by `rayyarn down`")
+            master.shutdown("SUCCEEDED", register.STOPPED)
     except RayYarnError:
         # A master whose containers have all ended with success ends by itself, perhaps between two of our calls.
         return step.seen != ""
     return True
 
 
-def kill(rm: ResourceManager, app_id: str) -> None:
-    """Have YARN kill an application, and wait until it is gone."""
-    rm.kill(app_id)
+def kill(rm: ResourceManager, app_id: str, why: str) -> None:
+    """Have YARN kill an application, and wait until it is gone; ``why`` becomes its diagnostics."""
+    rm.kill(app_id, why)
     until = time.monotonic() + _GONE_LIMIT
     while (app := rm.app(app_id)) is not None and app.live and time.monotonic() < until:
         time.sleep(_LOOK)
@@ -107,7 +107,7 @@ def _gone(rm: ResourceManager, app_id: str, step: Step) -> bool:
         return True
     step.update(app.state)
     if step.seconds > _STOP_LIMIT:
-        rm.kill(app_id)
+        rm.kill(app_id, register.STOPPED)
     return False
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rayyarn import diagnose, state
-from rayyarn.errors import ClusterFailed, ClusterNotFound, NotReady, RayYarnError
+from rayyarn.errors import ClusterFailed, ClusterNotFound, NotReady, RayYarnError, YarnUnreachable
+from rayyarn.register import STOPPED
+from rayyarn.room import Room
 from rayyarn.skein_am import AppMaster
 
 if TYPE_CHECKING:
-    from rayyarn.rm import App, Queue, ResourceManager
+    from collections.abc import Callable
+
+    from rayyarn.rm import App, ResourceManager
     from rayyarn.skein_am import Credentials
+    from rayyarn.spec import ClusterSpec
     from rayyarn.state import ClusterStatus
     from rayyarn.steps import Step, Steps
 
@@ -21,31 +26,36 @@ _LOOK = 0.1
 _HOPELESS = 4
 _HOPELESS_AFTER = 2.0  # seconds; before, a list of containers is not worth asking for
 _CALL_LIMIT = 5.0
+_NEWS_AFTER = 3.0  # seconds; a wait that is shorter needs no explanation
+# A ResourceManager that restarts with recovery, or its standby that takes over, answers again within a minute.
+_AWAY_LIMIT = 60.0
+_AWAY_LOOK = 0.5
 
 
 class Waiting:
-    """The wait of one `up` for application ``app_id``, within ``limit`` seconds in all."""
+    """The wait of one `up` for application ``app_id``, within the spec's ``ready-timeout`` in all."""
 
-    def __init__(self, rm: ResourceManager, app_id: str, steps: Steps, limit: float) -> None:
-        self._rm, self._app_id, self._steps = rm, app_id, steps
-        self._until = time.monotonic() + limit
+    def __init__(self, rm: ResourceManager, app_id: str, steps: Steps, spec: ClusterSpec) -> None:
+        self._rm, self._app_id, self._steps, self._spec = rm, app_id, steps, spec
+        self._until = time.monotonic() + spec.ready_timeout
+        self._room = Room(rm, spec)
 
     def for_master(self, credentials: Credentials | None) -> AppMaster:
         """Wait until YARN runs the application and its master answers with the cluster's credentials."""
         with self._steps.step("the application master", limit=self._left()) as step:
             app = self._until_running(step)
             step.update(f"the master at {app.am} does not answer yet")
-            master: AppMaster = step.wait(lambda: self._connected(app, credentials), every=_LOOK)
+            master: AppMaster = self._patiently(step, lambda: self._connected(app, credentials))
             step.result = f"{app.id} in {app.queue!r}"
         return master
 
     def for_nodes(self, master: AppMaster, least: int) -> ClusterStatus:
         """Wait for the head and ``least`` workers, in Ray's own eyes too."""
         with self._steps.step("the head", limit=self._left()) as step:
-            status: ClusterStatus = step.wait(lambda: self._head(step, master), hint=self._logs())
+            status: ClusterStatus = self._patiently(step, lambda: self._head(step, master))
             step.result = f"Ray at {status.address}"
         with self._steps.step("the workers", limit=self._left()) as step:
-            status = step.wait(lambda: self._workers(step, master, least), hint=self._logs())
+            status = self._patiently(step, lambda: self._workers(step, master, least))
             step.result = f"{status.workers} of {status.wanted}"
         return status
 
@@ -55,26 +65,48 @@ class Waiting:
             keys = master.read()
         except RayYarnError:
             keys = None  # between the master's end and YARN's knowledge of it, or a lost packet
-        app = self._alive() if keys is None else self._rm.app(self._app_id)
-        if app is None or not app.live:
-            raise failed(app, self._app_id)
-        return state.join(app, keys, now=time.time())
+        return state.join(self._alive(), keys, now=time.time())
 
     def _left(self) -> float:
         return max(1.0, self._until - time.monotonic())
 
+    def _patiently(self, step: Step, probe: Callable[[], Any], hint: str | None = None) -> Any:
+        """``step.wait``; at the limit it is the whole wait that is over, not this step's share of it."""
+        try:
+            return step.wait(probe, every=_LOOK)
+        except NotReady:
+            seen = f"; last seen: {step.seen}" if step.seen else ""
+            raise NotReady(
+                f"{self._spec.name} was not usable after {self._spec.ready_timeout:g} s (ready-timeout), "
+                f"waiting for {step.title}{seen}",
+                hint=hint or self._logs(),
+            ) from None
+
     def _alive(self) -> App:
-        app = self._rm.app(self._app_id)
+        app = self._asked()
         if app is None or not app.live:
             raise failed(app, self._app_id)
         return app
 
+    def _asked(self) -> App | None:
+        """What YARN says of the application. A ResourceManager that restarts or fails over is waited for."""
+        until = min(time.monotonic() + _AWAY_LIMIT, self._until)
+        told = False
+        while True:
+            try:
+                return self._rm.app(self._app_id)
+            except YarnUnreachable as away:
+                if time.monotonic() > until:
+                    raise
+                if not told:
+                    self._steps.reporter.note(f"{away.message}: waiting up to {_AWAY_LIMIT:.0f} s for it")
+                    told = True
+            time.sleep(_AWAY_LOOK)
+
     def _until_running(self, step: Step) -> App:
         """Wait for YARN to run the master; at the limit, YARN's own reason is the error's when it is a known one."""
         try:
-            app: App = step.wait(
-                lambda: self._running(step), every=_LOOK, hint=f"yarn application -status {self._app_id}"
-            )
+            app: App = self._patiently(step, lambda: self._running(step), f"yarn application -status {self._app_id}")
         except NotReady as late:
             known = diagnose.explain(self._alive().diagnostics, app_id=self._app_id)
             if known is None:
@@ -86,14 +118,10 @@ class Waiting:
         app = self._alive()
         if app.state == "RUNNING" and app.am:
             return app
-        used = next((f", {queue.used:.0f}% used" for queue in self._queues(step) if queue.path == app.queue), "")
+        used = self._room.queue(app.queue) if step.seconds > _NEWS_AFTER else ""
         why = f": {_first_sentence(app.diagnostics)}" if app.diagnostics else ""
         step.update(f"{app.state} in queue {app.queue!r}{used}{why}")
         return None
-
-    def _queues(self, step: Step) -> list[Queue]:
-        """The queues, asked for only when the wait is long enough for the answer to matter."""
-        return self._rm.queues() if step.seconds > 3 else []
 
     def _connected(self, app: App, credentials: Credentials | None) -> AppMaster | None:
         self._alive()
@@ -113,7 +141,7 @@ class Waiting:
         head = next((node for node in status.nodes if node.role == "head"), None)
         if head is not None and head.state == "ready" and status.address:
             return status
-        step.update(status.why)
+        step.update(self._missing(step, master, "head", status) or status.why)
         return None
 
     def _workers(self, step: Step, master: AppMaster, least: int) -> ClusterStatus | None:
@@ -123,8 +151,23 @@ class Waiting:
         counted = sum(node.role == "worker" and node.state == "ready" and node.in_ray for node in status.nodes)
         if counted >= least:
             return status
-        step.update(status.why or f"{counted} of {status.wanted} workers")
+        missing = self._missing(step, master, "worker", status)
+        step.update("; ".join(filter(None, [status.why or f"{counted} of {status.wanted} workers", missing])))
         return None
+
+    def _missing(self, step: Step, master: AppMaster, service: str, status: ClusterStatus) -> str:
+        """What containers of ``service`` that say nothing yet wait for, once that takes long."""
+        if step.seconds < _NEWS_AFTER:
+            return ""
+        speaking = {node.container for node in status.nodes}
+        silent = [one for one in master.containers() if one["service"].startswith(f"{service}_")]
+        asked = sum(one["state"] in ("WAITING", "REQUESTED") for one in silent)
+        if asked:
+            return self._room.missing(service, asked, status.queue)
+        unpacking = sum(one["state"] == "RUNNING" and one["container"] not in speaking for one in silent)
+        if not unpacking:
+            return ""
+        return "its container unpacks the environment" if service == "head" else f"{unpacking} unpack the environment"
 
     def _give_up_early(self, step: Step, master: AppMaster, service: str) -> None:
         """Containers that keep dying before one works will not do better in ten minutes."""
@@ -153,6 +196,8 @@ def failed(app: App | None, app_id: str) -> RayYarnError:
     known = diagnose.explain(app.diagnostics, app_id=app_id)
     if known is not None:
         return known
+    if STOPPED in app.diagnostics:
+        return ClusterFailed(f"{app_id} was {STOPPED} while it came up", hint="rayyarn status")
     return ClusterFailed(
         f"{app_id} was killed" if app.state == "KILLED" else f"{app_id} ended {app.final or app.state}",
         log=diagnose.telling_line(app.diagnostics),

@@ -16,7 +16,7 @@ LEVELS = {
     "steps": 1, "setting": 1, "diagnose": 1, "memo": 1, "connection": 1,
     "spec": 2, "settings_file": 2, "fingerprint": 2, "archive_index": 2, "hadoop": 2,
     "settings": 3, "environment": 3, "layer": 3, "rm": 3, "filesystem": 3, "skein_am": 3, "mini": 3,
-    "pack": 4, "register": 4, "runtime": 4, "vault": 4, "stage": 4, "preflight": 4, "lease": 4,
+    "pack": 4, "register": 4, "runtime": 4, "vault": 4, "stage": 4, "preflight": 4, "lease": 4, "room": 4,
     "archives": 5, "state": 5, "app_folder": 5,
     "exchange": 6, "access": 6, "inventory": 6, "shipment": 6, "waiting": 6,
     "plan": 7, "teardown": 7, "edge": 7, "spark": 7,

@@ -1,4 +1,10 @@
+import signal
+import sys
+from types import ModuleType, SimpleNamespace
+
 import pytest
+from rayyarn_cli import main
+from sites import make_site
 from yarn import Driver, Manager, Master, Yarn
 
 from rayyarn import access, archives, hadoop, launch, shipment, waiting
@@ -32,20 +38,6 @@ def manager(yarn):
     made.close()
 
 
-def make_site(folder, *addresses):
-    properties = {
-        "fs.defaultFS": "viewfs://mini/",
-        "fs.viewfs.mounttable.mini.linkFallback": f"file://{folder}/fs",
-        "yarn.resourcemanager.cluster-id": "test",
-        "yarn.resourcemanager.webapp.address": addresses[0],
-    }
-    if len(addresses) > 1:
-        properties |= {"yarn.resourcemanager.ha.enabled": "true",
-                       "yarn.resourcemanager.ha.rm-ids": ",".join(f"rm{n}" for n in range(len(addresses)))}  # fmt: skip
-        properties |= {f"yarn.resourcemanager.webapp.address.rm{n}": one for n, one in enumerate(addresses)}
-    return hadoop.Hadoop(folder, "HADOOP_CONF_DIR", properties, {"HADOOP_USER_NAME": "me"})
-
-
 @pytest.fixture
 def site(manager, tmp_path, monkeypatch):
     """An edge node beside that YARN, with a file system in a folder and an environment that is staged already."""
@@ -68,3 +60,47 @@ def site(manager, tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "environment", ship)
     monkeypatch.setattr(shipment, "identify", lambda *_, **__: (environment, fingerprint))
     return found
+
+
+@pytest.fixture
+def library(monkeypatch, tmp_path):
+    """``rayyarn.cluster`` and ``rayyarn.program`` that remember the call and return or raise what a test sets."""
+    seen = SimpleNamespace(calls=[], answer=None)
+
+    def answers(name):
+        def call(*args, **kwargs):
+            seen.calls.append((name, args, kwargs))
+            if isinstance(seen.answer, BaseException):
+                raise seen.answer
+            return seen.answer(**kwargs) if callable(seen.answer) else seen.answer
+
+        return call
+
+    import rayyarn
+
+    for module, names in {"cluster": ("up", "down", "status"), "program": ("run",)}.items():
+        fake = ModuleType(f"rayyarn.{module}")
+        for name in names:
+            setattr(fake, name, answers(name))
+        monkeypatch.setitem(sys.modules, f"rayyarn.{module}", fake)
+        monkeypatch.setattr(rayyarn, module, fake, raising=False)
+    for variable in ("NO_COLOR", "FORCE_COLOR", "RAYYARN_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return seen
+
+
+@pytest.fixture
+def ry(capsys):
+    """Run a command line in this process: its exit code and both streams."""
+    kept = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def run(*argv):
+        code = main.run(list(argv))
+        out, err = capsys.readouterr()
+        return SimpleNamespace(rc=code, out=out, err=err)
+
+    yield run
+    for signum, handler in kept.items():
+        signal.signal(signum, handler)

@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from conftest import make_site
+from sites import make_site
 from yarn import Manager
 
 from rayyarn import rm as rest

@@ -4,14 +4,14 @@ import gc
 import threading
 
 import pytest
+from sites import left
 
-from rayyarn import cluster, connection, home, store, waiting
+from rayyarn import cluster, connection, home, store
 from rayyarn.errors import (
     ClusterDiffers,
     ClusterFailed,
     ClusterNotFound,
     ConnectionUnusable,
-    NotReady,
     RayYarnError,
     RequestTooLarge,
     YarnRefused,
@@ -19,13 +19,6 @@ from rayyarn.errors import (
 from rayyarn.spec import ClusterSpec
 
 SPEC = ClusterSpec(name="demo", workers=2, ready_timeout=0.1)
-
-
-def left(site, tmp_path):
-    """What is there of clusters, on the edge and on the default file system."""
-    mine = tmp_path / "fs" / "user" / "me"
-    places = [home.clusters(site.yarn_id), mine / ".rayyarn" / "apps", mine / ".skein"]
-    return [path.name for place in places if place.exists() for path in place.iterdir()]
 
 
 def test_up_makes_a_cluster_and_says_where_it_is(yarn, site, tmp_path):
@@ -136,59 +129,6 @@ def test_a_connection_file_that_cannot_be_written_undoes_all(yarn, site, tmp_pat
     assert left(site, tmp_path) == []
 
 
-def test_a_head_that_never_comes_is_not_ready_and_taken_back(yarn, site, tmp_path):
-    yarn.head = None
-    with pytest.raises(NotReady, match="waited 1 s for the head; last seen: the head's container is not there yet"):
-        cluster.up(SPEC)
-    assert yarn.live() == []
-    assert left(site, tmp_path) == []
-
-
-def test_an_application_that_stays_accepted_says_what_yarn_says(yarn, site, tmp_path):
-    yarn.accept_only = True
-    yarn.diagnostics = (
-        "[Sun] Application is added to the scheduler and is not yet activated. Queue's AM resource limit exceeded.  "
-        "Details : AM Partition = <DEFAULT_PARTITION>; AM Resource Request = <memory:512, vCores:1>; Queue Resource "
-        "Limit for AM = <memory:1024, vCores:1>; User AM Resource Limit of the queue = <memory:1024, vCores:1>; Queue "
-        "AM Resource Usage = <memory:1024, vCores:2>;"
-    )
-    with pytest.raises(NotReady) as caught:
-        cluster.up(SPEC)
-    assert "ACCEPTED in queue 'root.default': Application is added to the scheduler" in caught.value.message
-    assert caught.value.message.endswith("<memory:512, vCores:1> asked, <memory:1024, vCores:2> of <memory:1024, "
-                                         "vCores:1> in use")  # fmt: skip
-    assert caught.value.hint == "yarn application -list   # end one, or take another queue: --queue NAME"
-    assert yarn.live() == []
-    assert left(site, tmp_path) == []
-
-
-def test_an_application_that_ends_while_it_is_awaited(yarn, site, tmp_path, monkeypatch):
-    submit = yarn.submit
-
-    def dies(document):
-        app_id = submit(document)
-        yarn.end(app_id, "FINISHED", "FAILED", "the Ray head does not start: No module named 'ray'")
-        return app_id
-
-    monkeypatch.setattr(yarn, "submit", dies)
-    with pytest.raises(RayYarnError, match="the environment has no module ray"):
-        cluster.up(SPEC)
-    assert left(site, tmp_path) == []
-
-
-def test_workers_that_keep_ending_are_not_waited_for(yarn, site, tmp_path, monkeypatch):
-    monkeypatch.setattr(waiting, "_HOPELESS_AFTER", 0.0)
-    yarn.workers = 0
-    text = "714.7 MB of 256 MB physical memory used"
-    failed = [{"service": f"worker_{n}", "state": "FAILED", "container": f"c{n}", "exit_message": text}
-              for n in range(4)]  # fmt: skip
-    yarn.containers["application_1_0001"] = failed
-    with pytest.raises(ClusterFailed, match=r"killed a container for its memory: 714\.7 MB of 256 MB used"):
-        cluster.up(SPEC)
-    assert yarn.live() == []
-    assert left(site, tmp_path) == []
-
-
 def test_what_yarn_can_never_run_is_refused_before_anything_is_made(yarn, manager, site, tmp_path):
     with pytest.raises(RequestTooLarge, match=r"worker.memory: 900 GiB asked, and the largest node \(n1\) has 64 GiB"):
         cluster.up("demo", worker_memory="900GiB")
@@ -223,33 +163,6 @@ def test_five_ups_at_once_make_one_cluster(yarn, site, tmp_path):
     assert sum(result.changed for result in results) == 1
     assert len(left(site, tmp_path)) == 4
     assert connection.read(home.clusters("test") / "demo.json").secret("key").exists()
-
-
-def test_joining_waits_for_the_other_up(yarn, site, tmp_path):
-    yarn.head = "starting"
-    spec = ClusterSpec(name="demo", workers=2, ready_timeout=20)
-    results = []
-    first = threading.Thread(target=lambda: results.append(cluster.up(spec)))
-    first.start()
-    while "look" not in yarn.reached:
-        pass
-    second = threading.Thread(target=lambda: results.append(cluster.up(spec)))
-    second.start()
-    second.join(0.5)
-    assert results == []
-    yarn.head = "ready"
-    yarn.stores["application_1_0001"].update(yarn._store(yarn.submitted[0]))
-    for thread in (first, second):
-        thread.join(20)
-    assert [result.application for result in results] == ["application_1_0001"] * 2
-    assert sorted(result.changed for result in results) == [False, True]
-
-
-def test_without_waiting_the_cluster_needs_no_lease(yarn, site):
-    result = cluster.up(SPEC, wait=False)
-    assert (result.state, result.address, result.connection_file) == ("starting", None, None)
-    assert '"lease": false' in yarn.submitted[0]["services"]["head"]["script"]
-    assert cluster.up(SPEC).address == "127.0.0.1:6379"
 
 
 def test_a_dry_run_makes_nothing(yarn, site, tmp_path, monkeypatch):

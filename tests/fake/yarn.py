@@ -222,7 +222,7 @@ class Manager:
         if app is None:
             return 404, {"RemoteException": {"message": f"app with id: {app_id} not found"}}
         if method == "PUT" and app["state"] in LIVE:
-            self.yarn.end(app_id, body["state"], body["state"], "Application killed by user.")
+            self.yarn.end(app_id, body["state"], body["state"], body.get("diagnostics", "killed by user"))
             return 202, {"state": "KILLING"}
         if rest and rest[0] == "appattempts":
             return 200, {"container": {"containerId": "container_1"}}

@@ -33,7 +33,7 @@ CASES = {
     "accepted": (replace(APP, state="ACCEPTED", am=None), None, "starting", "ACCEPTED in queue 'etl'"),
     "no master yet": (replace(APP, am=None), None, "starting", "the master starts"),
     "a silent master": (APP, None, "starting", "the application master does not answer"),
-    "no head yet": (APP, {}, "starting", "the head's container is not there yet"),
+    "no head yet": (APP, {}, "starting", "the head's container is not there yet, or unpacks its environment"),
     "the head starts": (APP, keys(node(0, "head", "starting")), "starting", "the head is starting"),
     "the head tries again": (APP, keys(node(0, "head", "restarting", "no disk")), "starting", "no disk"),
     "the head stops": (APP, keys(node(0, "head", "stopping", "told to stop")), "stopping", "told to stop"),

@@ -64,8 +64,10 @@ def command(
 def _farewell(out: output.Output, result: UpResult, *, waited: bool) -> None:
     """What happened in one sentence, and the line to paste next, which comes last."""
     if not waited and result.state != "ready":
-        out.note(f"{result.name} is {result.state}; this waits for it:")
-        out.note(f"rayyarn up {result.name}")
+        out.note(
+            f"{result.name} is {result.state}; the same `up` without --no-wait waits for it, this shows how far it is:"
+        )
+        out.note(f"rayyarn status {result.name}")
         return
     up = "is up" if result.changed else "is already up"
     out.note(f"{result.name} {up}{' with fewer workers than asked for' if result.state == 'degraded' else ''}")

@@ -1,0 +1,53 @@
+"""Whether YARN has room for containers that it has not given yet, in a sentence for who waits for them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rayyarn.errors import RayYarnError
+from rayyarn.sizing import MIB
+from rayyarn.units import format_size
+
+if TYPE_CHECKING:
+    from rayyarn.rm import Node, Queue, ResourceManager
+    from rayyarn.spec import ClusterSpec
+
+_FRESH = 2.0  # seconds: what was asked is good for so long, however often somebody looks
+
+
+class Room:
+    """The nodes and queues of a YARN, for one cluster's containers."""
+
+    def __init__(self, rm: ResourceManager, spec: ClusterSpec) -> None:
+        self._rm, self._spec = rm, spec
+        self._nodes: list[Node] = []
+        self._queues: list[Queue] = []
+        self._asked = float("-inf")
+
+    def queue(self, path: str) -> str:
+        """``, 98% used`` for the queue ``path``; empty when nothing is known of it."""
+        self._ask()
+        return next((f", {queue.used:.0f}% used" for queue in self._queues if path in (queue.path, queue.name)), "")
+
+    def missing(self, service: str, count: int, queue: str) -> str:
+        """Why ``count`` containers of ``service`` (head or worker) are not there yet."""
+        self._ask()
+        memory = (self._spec.head if service == "head" else self._spec.worker).memory
+        text = f"YARN has not given {count} container{'s' if count > 1 else ''} of {format_size(memory)} yet"
+        if not self._nodes:
+            return text
+        freest = max(self._nodes, key=lambda node: node.memory_free)
+        return (
+            f"{text}: the most that is free on a node is {format_size(freest.memory_free * MIB)} ({freest.host}), "
+            f"queue {queue!r}{self.queue(queue)}"
+        )
+
+    def _ask(self) -> None:
+        if time.monotonic() - self._asked < _FRESH:
+            return
+        try:
+            self._nodes, self._queues = self._rm.nodes(), self._rm.queues()
+        except RayYarnError:  # a remark is not worth an error; the wait itself says when YARN is away
+            self._nodes, self._queues = [], []
+        self._asked = time.monotonic()
