@@ -97,7 +97,7 @@ class Edge:
 
     def __init__(self, connection: Connection, python: Sequence[str], environ: Mapping[str, str]) -> None:
         """Start it and return at once. ``python`` runs the environment's interpreter; ``environ`` finds rayyarn."""
-        address = connection.ray["address"]
+        self._connection, address = connection, connection.ray["address"]
         self.ip = own_ip(address)
         self.name = f"edge-{socket.gethostname()}-{os.getpid()}"
         self.folder = Path(tempfile.mkdtemp(prefix="edge-", dir=home.cache()))
@@ -129,6 +129,11 @@ class Edge:
                 said = self._process.stdout.readline().decode().strip()
                 if said == "ready":
                     return
+                if said == "refused":
+                    raise ConnectionUnusable(
+                        f"the cluster refuses the token in {self._connection.secret('token')}",
+                        hint=f"rm {self._connection.path}   # it is then fetched anew from the cluster's folder",
+                    )
                 raise ConnectionUnusable("no Ray node could be started on this machine", log=said or self._words())
         raise ConnectionUnusable(f"Ray's node on this machine was not ready in {limit:.0f} s", log=self._words())
 

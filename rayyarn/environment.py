@@ -67,7 +67,8 @@ def inspect(source: str | Path | None = None, environ: Mapping[str, str] | None 
         source, remark = _active(environ)
         remarks += [remark] if remark else []
     text = os.fspath(source)
-    if re.match(r"[a-z][a-z0-9+]+://", text):
+    text = re.sub(r"^file:(//(localhost)?)?(?=/)", "", text)  # this machine's, as spark-submit and yarn take it
+    if re.match(r"[a-z][a-z0-9+]+:/", text):
         return Environment("remote", text)
     path = Path(text).expanduser().absolute()
     if path.is_dir():

@@ -42,6 +42,12 @@ class UsageError(RayYarnError):
     code, exit_code = "bad_usage", 2
 
 
+class HomeUnusable(RayYarnError):
+    """The folder for rayyarn's own files cannot be made or written."""
+
+    code, exit_code = "home_unusable", 2
+
+
 class HadoopNotFound(RayYarnError):
     """No Hadoop configuration on this machine."""
 

@@ -6,11 +6,14 @@ RAYYARN_HOME moves it. All of it is readable by the user alone.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import tempfile
 from pathlib import Path
 from typing import IO
+
+from rayyarn.errors import HomeUnusable
 
 
 def root() -> Path:
@@ -73,5 +76,13 @@ def abandoned(folder: Path) -> bool:
 
 
 def _folder(path: Path) -> Path:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise HomeUnusable(
+            f"rayyarn keeps connection files and caches in {path}, and cannot: {error.strerror}",
+            hint="export RAYYARN_HOME=/a/folder/of/yours",
+        ) from None
     return path

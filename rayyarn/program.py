@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import signal
 import subprocess
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rayyarn.connection import Connection
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may be
 
 
 def run(name: str, command: Sequence[str], *, hadoop_conf: str | None = None, reporter: Reporter = SILENT) -> int:
@@ -51,7 +54,7 @@ def _call(command: Sequence[str], environ: dict[str, str], reporter: Reporter) -
     before = {signum: signal.signal(signum, _let_the_program_decide) for signum in (signal.SIGINT, signal.SIGQUIT)}
     before |= {signum: signal.signal(signum, forward) for signum in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        process = subprocess.Popen(list(command), env=environ)
+        process = subprocess.Popen(list(command), env=environ, preexec_fn=_end_with_parent)
         for signum in early:  # they came while the program was being started
             process.send_signal(signum)
         while process.poll() is None:
@@ -70,6 +73,11 @@ def _call(command: Sequence[str], environ: dict[str, str], reporter: Reporter) -
         for signum, handler in before.items():
             signal.signal(signum, handler)
     return code if code >= 0 else 128 - code
+
+
+def _end_with_parent() -> None:
+    """Have the kernel ask the program to end when this process is killed: its Ray node ends then, too. Linux only."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _let_the_program_decide(signum: int, frame: object) -> None:

@@ -87,10 +87,13 @@ def _gone(name: str, user: str, why: str) -> ClusterNotFound:
 def drift(found: Connection, prefix: Path | None = None) -> list[str]:
     """How what is here now differs from what the cluster runs, one sentence each.
 
-    ``prefix``: whose interpreter runs (default: the environment's own). Nothing is said of an environment that is not
-    on this machine.
+    ``prefix``: whose interpreter runs (default: the environment's own). Nothing else is said of an environment that is
+    not on this machine.
     """
     shipped = found.environment["prefix"]
+    if not shipped and prefix is None:
+        ray = f"ray {found.ray['version']}" if found.ray["version"] else "the ray of the archive"
+        return [f"the cluster runs a ready archive: the program runs with the Python of this PATH, which needs {ray}"]
     if not shipped or not Path(shipped).is_dir():
         return []
     remarks = []

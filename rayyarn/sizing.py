@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MIB = 1 << 20
+KIB, MIB = 1 << 10, 1 << 20
 
 # Idle head without dashboard, Ray Client and workers: RSS 502 MB in 6 processes, plus log monitor 78 (measured, 2.60).
 HEAD_OVERHEAD = 600 * MIB
@@ -61,6 +61,8 @@ def problem(container: int, *, head: bool, object_store: int | None = None) -> s
     least = smallest(head=head, object_store=object_store)
     if container >= least:
         return None
+    if container < KIB:  # nobody means bytes
+        return f"{container} bytes is too small; write {container} GiB if that is meant"
     store = STORE_MINIMUM if object_store is None else object_store
     return (
         f"{container // MIB} MiB is too small: Ray's own processes need {overhead(head=head) // MIB} MiB "

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from rayyarn.container import processes
+from rayyarn.container.gcs import Gcs
 from rayyarn.container.ray_node import RayNode, RayShare
 
 # An edge node keeps no objects of its own beyond what its driver puts and gets; Ray's minimum is 75 MiB.
@@ -32,6 +33,12 @@ def main() -> int:
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, _drop_everything)
     told = json.loads(sys.stdin.readline())
+    try:
+        Gcs(told["address"], Path(os.environ["RAY_AUTH_TOKEN_PATH"]).read_text()).answers()
+    except PermissionError:  # `ray start` would try for 20 s and not say why
+        print("refused", flush=True)  # noqa: T201 - the owner reads this line
+        shutil.rmtree(folder, ignore_errors=True)
+        return 1
     processes.adopt_orphans()
     share = RayShare(cpus=0, gpus=0, heap=0, object_store=_STORE)
     node = RayNode(folder, folder / "ray-start.log", told["ip"], told["name"], share, os.environ)

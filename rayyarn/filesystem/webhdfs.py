@@ -201,7 +201,9 @@ def namenodes(hadoop: Hadoop, authority: str) -> list[str]:
     services = [name.strip() for name in hadoop.get("dfs.nameservices").split(",") if name.strip()]
     host = authority.rsplit(":", 1)[0]
     if authority not in services:
-        found = [hadoop.get(f"dfs.namenode.{key}") or f"0.0.0.0:{port}"]
+        # The configuration speaks of its own NameNode; another cluster's is looked for where Hadoop's defaults put it.
+        own = hadoop.default_fs.removeprefix("hdfs://") == authority
+        found = [(hadoop.get(f"dfs.namenode.{key}") if own else "") or f"0.0.0.0:{port}"]
     else:
         ids = [name.strip() for name in hadoop.get(f"dfs.ha.namenodes.{authority}").split(",") if name.strip()]
         keys = [f"dfs.namenode.{key}.{authority}.{name}" for name in ids] or [f"dfs.namenode.{key}.{authority}"]

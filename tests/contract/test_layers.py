@@ -12,18 +12,19 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 # The level of every module and package of the library: each imports only from lower levels. Inside a package
 # (mini, skein_am, container) any order without circles will do.
 LEVELS = {
-    "errors": 0, "units": 0, "home": 0, "store": 0, "sizing": 0, "editable": 0, "loose_version": 0,
-    "steps": 1, "setting": 1, "diagnose": 1, "memo": 1, "connection": 1,
-    "spec": 2, "settings_file": 2, "fingerprint": 2, "archive_index": 2, "hadoop": 2,
-    "settings": 3, "environment": 3, "layer": 3, "rm": 3, "filesystem": 3, "skein_am": 3, "mini": 3,
-    "pack": 4, "register": 4, "runtime": 4, "vault": 4, "stage": 4, "preflight": 4, "lease": 4, "room": 4,
-    "archives": 5, "state": 5, "app_folder": 5,
-    "exchange": 6, "access": 6, "inventory": 6, "shipment": 6, "waiting": 6,
-    "plan": 7, "teardown": 7, "edge": 7, "spark": 7,
-    "launch": 8,
-    "cluster": 9,
-    "session": 10,
-    "program": 11,
+    "errors": 0,
+    "units": 1, "home": 1, "store": 1, "sizing": 1, "editable": 1, "loose_version": 1,
+    "steps": 2, "setting": 2, "diagnose": 2, "memo": 2, "connection": 2,
+    "spec": 3, "settings_file": 3, "fingerprint": 3, "archive_index": 3, "hadoop": 3,
+    "settings": 4, "environment": 4, "layer": 4, "rm": 4, "filesystem": 4, "skein_am": 4, "mini": 4,
+    "pack": 5, "register": 5, "runtime": 5, "vault": 5, "stage": 5, "preflight": 5, "lease": 5, "room": 5,
+    "archives": 6, "state": 6, "app_folder": 6,
+    "exchange": 7, "access": 7, "inventory": 7, "shipment": 7, "waiting": 7,
+    "plan": 8, "teardown": 8, "edge": 8, "spark": 8,
+    "launch": 9,
+    "cluster": 10,
+    "session": 11,
+    "program": 12,
 }  # fmt: skip
 # What runs in containers, where only ray, pyarrow and skein's client are there.
 CONTAINER_MAY_IMPORT = {"errors", "units", "home", "store", "connection", "skein_am"}

@@ -264,8 +264,9 @@ def test_webhdfs_switched_off_is_a_closed_door(fs, cluster):
 
 
 def test_namenodes_of_one_and_of_two():
-    one = Hadoop(None, "t", {"dfs.namenode.http-address": "0.0.0.0:9870"})
-    assert namenodes(one, "nn.site:8020") == ["http://nn.site:9870"]
+    one = Hadoop(None, "t", {"dfs.namenode.http-address": "0.0.0.0:9880", "fs.defaultFS": "hdfs://nn.site:8020"})
+    assert namenodes(one, "nn.site:8020") == ["http://nn.site:9880"]
+    assert namenodes(one, "other.site:8020") == ["http://other.site:9870"]
     properties = {
         "dfs.nameservices": "ns,other", "dfs.ha.namenodes.ns": "a, b", "dfs.http.policy": "HTTPS_ONLY",
         "dfs.namenode.https-address.ns.a": "a.site:9871", "dfs.namenode.https-address.ns.b": "b.site:9871",

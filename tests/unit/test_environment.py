@@ -179,6 +179,11 @@ def test_what_is_no_archive(tmp_path):
     assert only_problem(path) == f"{path} is neither a tar nor a zip archive"
 
 
+@pytest.mark.parametrize("start", ["file:", "file://", "file://localhost"])
+def test_a_file_uri_is_a_path_of_this_machine(tmp_path, start):
+    assert only_problem(f"{start}{tmp_path}/none") == f"{tmp_path}/none does not exist"
+
+
 def test_remote_archives_are_trusted_but_for_their_name():
     assert environment.problems(environment.inspect("hdfs://nn/envs/a.tar.gz")) == []
     assert "YARN would not unpack it" in only_problem("hdfs://nn/envs/a.tar.zst")

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from conftest import Run, Yarn
 
 
+# A company's edge often has one set, and nothing between it and its own YARN may go there.
+DEAD_PROXY = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+
+
 @pytest.fixture(scope="module")
 def cluster(yarn: Yarn, prefix: Path) -> Iterator[dict[str, Any]]:
     """Two workers for all tests of this file."""
@@ -31,7 +35,7 @@ def cluster(yarn: Yarn, prefix: Path) -> Iterator[dict[str, Any]]:
     # More than half of a node for each worker: Ray is on both hosts, and so is its copy of the environment.
     half = [] if yarn.mini is None else ["--worker-memory", f"{int(yarn.mini.memory * 0.55) >> 20} MiB"]
     up = [rayyarn, "up", "p", "--environment", prefix, "--workers", "2", *SMALL, *half]
-    subprocess.run(up, env=yarn.environ, check=True, timeout=300, capture_output=True)
+    subprocess.run(up, env={**yarn.environ, **DEAD_PROXY}, check=True, timeout=300, capture_output=True)
     seen = subprocess.run([rayyarn, "status", "p", "--json"], env=yarn.environ, capture_output=True, check=True)
     yield json.loads(seen.stdout)["data"]["clusters"][0]
     subprocess.run([rayyarn, "down", "p"], env=yarn.environ, check=True, timeout=120, capture_output=True)
@@ -55,6 +59,7 @@ def test_a_plain_ray_program(ry: Callable[..., Run], cluster: dict[str, Any], ya
         print(int(ray.cluster_resources()["CPU"]))
         print(*sorted(set(ray.get([where.remote() for _ in range(6)]))))
         """,
+        env=DEAD_PROXY,
     )
     assert done.rc == 0, done.err
     address, cpus, containers = done.out.splitlines()
@@ -167,23 +172,50 @@ def test_an_edge_of_its_own(yarn: Yarn, cluster: dict[str, Any], tmp_path: Path)
     assert done.stdout.splitlines()[0] == "edge 0", done.stderr
 
 
-def test_a_killed_program_leaves_no_raylet(yarn: Yarn, cluster: dict[str, Any], prefix: Path, tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    # The shell is the namespace's first process: the namespace itself must not be what cleans up.
-    script = f"'{prefix}/bin/python' '{program}' stay & pid=$!; echo $pid; wait $pid; sleep 12; ps -e -o comm=; exit 0"
+@pytest.fixture
+def alone(yarn: Yarn, cluster: dict[str, Any]) -> dict[str, str]:
+    """The environment of a program that imports rayyarn and was not started by `exec`."""
     rayyarn = Path(sys.executable).with_name("rayyarn")
     path = subprocess.run([rayyarn, "exec", "p", "--", "printenv", "PYTHONPATH"], env=yarn.environ, capture_output=True)
-    environ = {**yarn.environ, "PYTHONPATH": path.stdout.decode().strip()}
+    return {**yarn.environ, "PYTHONPATH": path.stdout.decode().strip()}
+
+
+def test_a_wrong_token_is_told_at_once(
+    alone: dict[str, str], cluster: dict[str, Any], prefix: Path, tmp_path: Path
+) -> None:
+    document = Path(cluster["connection_file"])
+    shutil.copytree(document.parent, tmp_path / "copy")
+    path = tmp_path / "copy" / document.name
+    (path.parent / json.loads(path.read_text())["secrets"]["token"]).write_text("0" * 64)
+    program = f"import rayyarn, time; s = time.time()\ntry: rayyarn.connect({str(path)!r}).ray()\n" \
+              "except rayyarn.RayYarnError as e: print(e.code, int(time.time() - s), e)"  # fmt: skip
+    done = subprocess.run(
+        unshared([prefix / "bin" / "python", "-c", program]), env=alone, capture_output=True, text=True, timeout=120
+    )
+    code, seconds, sentence = done.stdout.strip().split(" ", 2)
+    assert (code, sentence.startswith("the cluster refuses the token in ")) == ("connection_unusable", True), (
+        done.stderr
+    )
+    assert int(seconds) < 15  # two starts of Python on busy cores; Ray itself would try for more than 20 s
+
+
+@pytest.mark.parametrize("killed", ["program", "exec"])
+def test_a_killed_program_leaves_no_raylet(alone: dict[str, str], prefix: Path, tmp_path: Path, killed: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    rayyarn = Path(sys.executable).with_name("rayyarn")
+    command = f"'{prefix}/bin/python'" if killed == "program" else f"'{rayyarn}' exec p -- python"
+    # The shell is the namespace's first process: the namespace itself must not be what cleans up.
+    script = f"{command} '{program}' stay & pid=$!; echo $pid; wait $pid; sleep 12; ps -e -o comm=; exit 0"
     with subprocess.Popen(
-        unshared(["bash", "-c", script]), env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        unshared(["bash", "-c", script]), env=alone, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as shell:
         assert shell.stdout is not None
         shell.stdout.readline()
         first = shell.stdout.readline()
         assert first.strip() == "edge 0", first + (shell.stderr.read() if shell.stderr else "")
         shell.stdout.readline()
-        target = wait("the program", lambda: _deep(shell.pid, str(program)), 10)
+        target = wait(f"the {killed}", lambda: _deep(shell.pid, str(program)), 10)
         os.kill(target, signal.SIGKILL)
         left, said = shell.communicate(timeout=60)
     assert "raylet" not in left.split(), left

@@ -133,6 +133,19 @@ def test_without_waiting_then_joining(ry: Callable[..., Run], prefix: Path) -> N
     assert ry("down", "n").rc == 0
 
 
+def test_a_cluster_that_nobody_waited_for_can_be_used(ry: Callable[..., Run], prefix: Path) -> None:
+    assert ry("up", "n", "--environment", prefix, "--workers", "1", *SMALL, "--no-wait").rc == 0
+    early = ry("exec", "n", "--", "true")
+    assert (early.rc, "n is still starting" in early.err) == (125, True), early.err
+    until = time.monotonic() + 180
+    while ry("status", "n", "--json").data["clusters"][0]["state"] != "ready" and time.monotonic() < until:
+        time.sleep(1)
+    program = "import os, ray; ray.init(); print(int(ray.cluster_resources()['CPU']), os.environ['RAYYARN_NAME'])"
+    used = ry("exec", "n", "--", "python", "-c", program)
+    assert used.out.split() == ["1", "n"], used.err
+    assert ry("down", "n").rc == 0
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", ["skein's driver", "the application master", "the head", "the workers"])
 def test_interrupted(yarn: Yarn, prefix: Path, step: str, signum: int, ry: Callable[..., Run]) -> None:

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 def command(out: output.Output, name: str | None, hadoop_conf: str | None) -> None:
     """Show your clusters, or one of them in detail.
 
-    With NAME: its nodes, their resources, and why it is not ready. A cluster that is not there ends with exit code 3.
+    With NAME: its nodes, their resources, and why it is not ready. Exit code 1: it failed, and YARN still knows why.
+    Exit code 3: there is none.
     """
     from rayyarn import cluster, settings
+    from rayyarn.errors import ClusterFailed
 
     if name is None:  # all are meant, whatever RAYYARN_NAME says
         chosen = settings.pick(hadoop_conf=hadoop_conf)
@@ -30,7 +32,10 @@ def command(out: output.Output, name: str | None, hadoop_conf: str | None) -> No
     found = cluster.status(name, hadoop_conf=chosen["hadoop_conf"])
     if name is not None:
         (one,) = found.clusters
-        out.result(found, text=_details(out, one), table=_nodes(one))
+        failed = one.state == "failed"
+        errors = [ClusterFailed(f"{name} failed: {one.why}")] if failed else []
+        code = ClusterFailed.exit_code if failed else 0
+        out.result(found, text=_details(out, one), table=_nodes(one), exit_code=code, errors=errors)
         return
     if not found.clusters:
         out.note("no clusters of yours on this YARN; this starts one: rayyarn up")
