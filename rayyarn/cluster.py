@@ -41,6 +41,7 @@ def up(
     recheck: bool = False,
     hadoop_conf: str | None = None,
     connection_file: str | os.PathLike[str] | None = None,
+    confirm: bool = True,
     reporter: Reporter = SILENT,
     **settings: Any,
 ) -> UpResult:
@@ -48,6 +49,7 @@ def up(
 
     ``spec`` is a whole spec, or a name with ``settings`` such as ``workers=8, worker_memory="16 GiB"``; what is not
     given comes from RAYYARN_* variables and rayyarn.yaml. ``keep`` leaves a failed cluster for inspection.
+    ``confirm`` False: the cluster lives on only while somebody renews its lease, see ``rayyarn.lease``.
     Raises SpecError, ClusterDiffers, RequestTooLarge, NotReady, ClusterFailed and the errors of what lies below.
     """
     from rayyarn.launch import Launch
@@ -65,7 +67,7 @@ def up(
     rm = ResourceManager(site)
     with Steps(reporter, keep=keep) as steps:
         file = Path(connection_file) if connection_file else None
-        launch = Launch(spec, site, rm, steps, recheck=recheck, file=file)
+        launch = Launch(spec, site, rm, steps, recheck=recheck, file=file, confirm=confirm)
         if dry_run:
             return launch.dry_run()
         teardown.sweep(site, rm)
@@ -110,10 +112,10 @@ def status(name: str | None = None, *, hadoop_conf: str | None = None) -> Status
 
 
 def _last(rm: ResourceManager, name: str) -> App | None:
-    """The latest cluster of that name that did not end well."""
+    """The latest cluster of that name, unless it was taken down by `down`: it failed, or reached a limit of its own."""
     ended = rm.apps(tag=f"{register.TAG}-{name}", states=("FAILED", "KILLED", "FINISHED"))
     last = ended[-1] if ended else None
-    return last if last is not None and last.final != "SUCCEEDED" else None
+    return last if last is not None and register.STOPPED not in last.diagnostics else None
 
 
 def _glance(site: hadoop.Hadoop, app: App) -> ClusterStatus:

@@ -102,6 +102,12 @@ class ClusterDiffers(RayYarnError):
     code, exit_code = "cluster_differs", 1
 
 
+class ClusterRuns(RayYarnError):
+    """A cluster of that name runs already, and a run wants one of its own."""
+
+    code, exit_code = "cluster_runs", 1
+
+
 class ClusterFailed(RayYarnError):
     """The application ended, or a part of it that nothing replaces."""
 

@@ -67,10 +67,18 @@ class Launch:
     """Brings one cluster up, or joins the ``up`` that is already at it."""
 
     def __init__(
-        self, spec: ClusterSpec, site: Hadoop, rm: ResourceManager, steps: Steps, *, recheck: bool, file: Path | None
+        self,
+        spec: ClusterSpec,
+        site: Hadoop,
+        rm: ResourceManager,
+        steps: Steps,
+        *,
+        recheck: bool,
+        file: Path | None,
+        confirm: bool = True,
     ) -> None:
         self._spec, self._site, self._rm, self._steps = spec, site, rm, steps
-        self._recheck = recheck
+        self._recheck, self._confirm = recheck, confirm
         self._file, self._copy = connection.local_path(site.yarn_id, spec.name), file
 
     @cached_property
@@ -261,7 +269,8 @@ class Launch:
                     self._steps.undo(f"remove {copy}", lambda: copy.unlink(missing_ok=True))
                     connection.read(self._file).copy_to(copy)
                     step.result = str(copy)
-            lease.confirm()
+            if self._confirm:
+                lease.confirm()
         return status
 
     @staticmethod

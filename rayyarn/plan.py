@@ -135,6 +135,8 @@ def _told(spec: ClusterSpec, *, head: bool, lease: bool = False) -> str:
     }
     if head:
         told["lease"] = lease
+        limits = {"idle_timeout": spec.idle_timeout, "max_lifetime": spec.max_lifetime}
+        told |= {name: seconds for name, seconds in limits.items() if seconds}
         told["wanted"] = {"workers": spec.workers, "min_workers": least_workers(spec)}
     return json.dumps(told)
 

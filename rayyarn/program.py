@@ -13,6 +13,7 @@ from rayyarn.steps import SILENT, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from rayyarn.connection import Connection
 
@@ -21,8 +22,17 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may be
 
 
-def run(name: str, command: Sequence[str], *, hadoop_conf: str | None = None, reporter: Reporter = SILENT) -> int:
+def run(
+    name: str,
+    command: Sequence[str],
+    *,
+    hadoop_conf: str | None = None,
+    log: Path | None = None,
+    reporter: Reporter = SILENT,
+) -> int:
     """Run ``command`` with the cluster's connection in its environment; its exit code (128 + n after signal n).
+
+    ``log``: the file that both of its outputs are added to, instead of our own.
 
     A raylet without CPUs is started beside it unless this machine has one of the cluster's already: ``ray.init()``
     in the program waits for it, so the two start together. Both end together.
@@ -33,9 +43,9 @@ def run(name: str, command: Sequence[str], *, hadoop_conf: str | None = None, re
         reporter.note(remark)
     environ = edge.environment(found)
     if edge.has_raylet(found.ray["address"]):
-        return _call(command, environ, reporter)
+        return _call(command, environ, log, reporter)
     with edge.Edge(found, [_python(found)], environ):
-        return _call(command, environ, reporter)
+        return _call(command, environ, log, reporter)
 
 
 def _python(found: Connection) -> str:
@@ -43,7 +53,7 @@ def _python(found: Connection) -> str:
     return f"{prefix}/bin/python" if prefix else "python"
 
 
-def _call(command: Sequence[str], environ: dict[str, str], reporter: Reporter) -> int:
+def _call(command: Sequence[str], environ: dict[str, str], log: Path | None, reporter: Reporter) -> int:
     """Run ``command`` on our own terminal. Ctrl-C is the program's to handle; SIGTERM and SIGHUP are passed on."""
     process: subprocess.Popen[bytes] | None = None
     early: list[int] = []
@@ -54,7 +64,10 @@ def _call(command: Sequence[str], environ: dict[str, str], reporter: Reporter) -
     before = {signum: signal.signal(signum, _let_the_program_decide) for signum in (signal.SIGINT, signal.SIGQUIT)}
     before |= {signum: signal.signal(signum, forward) for signum in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        process = subprocess.Popen(list(command), env=environ, preexec_fn=_end_with_parent)
+        with log.open("ab") if log else contextlib.nullcontext() as output:
+            process = subprocess.Popen(
+                list(command), env=environ, stdout=output, stderr=output, preexec_fn=_end_with_parent
+            )
         for signum in early:  # they came while the program was being started
             process.send_signal(signum)
         while process.poll() is None:

@@ -51,6 +51,8 @@ class Setting:
         if self.kind == "size":
             return format_size(value)
         if self.kind == "duration":
+            if not value:
+                return "off"
             return f"{value / 60:g} min" if value % 60 == 0 and value else f"{value:g} s"
         if self.kind == "mapping":
             return ", ".join(f"{name}=***" for name in value)

@@ -77,6 +77,10 @@ class ClusterSpec:
     ready_timeout: float = _leaf(
         600.0, "duration", "How long `up` waits until the cluster is usable.", "15 min", same_cluster=True
     )
+    idle_timeout: float = _leaf(
+        0.0, "duration", "End the cluster after so long without a running task or actor call.", "30 min"
+    )
+    max_lifetime: float = _leaf(0.0, "duration", "End the cluster after so long, whatever it does.", "12 h")
     env_vars: Mapping[str, str] = _leaf(
         None, "mapping", "Environment variables of every Ray process. The values are never shown.", "OMP_NUM_THREADS=4"
     )

@@ -55,6 +55,8 @@ class ClusterStatus:
     address: str | None
     nodes: tuple[NodeStatus, ...]
     connection_file: str | None
+    idle: float | None = None  # seconds without work, on a cluster with an idle-timeout
+    drivers: tuple[str, ...] = ()  # programs that are attached to it, as ``host pid``, on such a cluster
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--json`` shows it."""
@@ -70,6 +72,7 @@ def join(
     ready = sum(node.role == "worker" and node.state == "ready" for node in nodes)
     wanted = json.loads(keys[store.WANTED]) if store.WANTED in keys else {}
     state, why = _verdict(app, keys, nodes, ready, wanted, asked=seen is not None)
+    idle = store.Idle.from_json(keys[store.IDLE]) if store.IDLE in keys else store.Idle()
     return ClusterStatus(
         name=register.name_of(app),
         state=state,
@@ -83,6 +86,8 @@ def join(
         address=keys[store.HEAD].decode() if store.HEAD in keys else None,
         nodes=nodes,
         connection_file=connection_file,
+        idle=max(0.0, now - idle.since) if idle.since is not None else None,
+        drivers=idle.drivers,
     )
 
 
@@ -130,7 +135,7 @@ def _verdict(
     asked: bool,
 ) -> tuple[str, str]:
     if not app.live:
-        return ("stopped", "") if app.final == "SUCCEEDED" else ("failed", app.diagnostics or app.state)
+        return ("stopped", app.diagnostics) if app.final == "SUCCEEDED" else ("failed", app.diagnostics or app.state)
     if app.state != "RUNNING" or app.am is None:
         return "starting", f"{app.state} in queue {app.queue!r}" if app.state != "RUNNING" else "the master starts"
     if not asked:

@@ -15,6 +15,7 @@ RAY = "ray"  # Ray's own list of nodes as JSON, from the head
 LEASE = "lease/count"  # a number that `up` keeps raising until it confirms the cluster
 CONFIRMED = "lease/confirmed"  # present when the cluster may live without an `up` that waits for it
 WANTED = "wanted"  # {"workers": n, "min_workers": m} as JSON, from the head
+IDLE = "idle"  # Idle as JSON, from the head, on a cluster with an idle-timeout
 CONNECTION = "connection"  # the connection document, for the containers
 
 # An unconfirmed cluster whose lease has not moved for so long ends itself. `up` raises the number every second; a
@@ -51,6 +52,24 @@ class NodeState:
         """Read the value of a node's key; fields that this version does not know are dropped."""
         known = {f.name for f in fields(cls)}
         return cls(**{key: item for key, item in json.loads(value).items() if key in known})
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Since when nothing has run, in seconds since 1970 (None: something runs), and which programs are attached."""
+
+    since: float | None = None
+    drivers: tuple[str, ...] = ()
+
+    def to_json(self) -> bytes:
+        """The value of the key."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, value: bytes) -> Idle:
+        """Read the value of the key."""
+        found = json.loads(value)
+        return cls(found["since"], tuple(found["drivers"]))
 
 
 def progress(ready: int, wanted: int) -> float:

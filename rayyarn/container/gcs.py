@@ -7,6 +7,7 @@ token in the ``authorization`` metadata: docs.ray.io, "Token authentication".
 
 from __future__ import annotations
 
+import importlib
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Any
 _CALL_LIMIT = 3.0
 
 
-def _messages() -> Any:
+def messages(module: str) -> Any:
+    """One of Ray's message modules, such as ``gcs_service_pb2``."""
     if "ray" not in sys.modules:
         spec = find_spec("ray")
         if spec is None or spec.origin is None:
@@ -24,9 +26,7 @@ def _messages() -> Any:
         package = ModuleType("ray")
         package.__path__ = [str(Path(spec.origin).parent)]
         sys.modules["ray"] = package
-    from ray.core.generated import gcs_service_pb2
-
-    return gcs_service_pb2
+    return importlib.import_module(f"ray.core.generated.{module}")
 
 
 class Gcs:
@@ -35,19 +35,20 @@ class Gcs:
     def __init__(self, address: str, token: str) -> None:
         import grpc
 
-        self._pb = _messages()
+        self._pb = messages("gcs_service_pb2")
         self._grpc = grpc
         self._metadata = (("authorization", f"Bearer {token}"),)
         self._channel = grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)])
 
     def nodes(self) -> list[dict[str, Any]]:
-        """Ray's nodes: ``node_id, name`` (the container), ``ip, alive, head, cpus, death``."""
+        """Ray's nodes: ``node_id, name`` (the container), ``ip, port`` (the raylet's), ``alive, head, cpus, death``."""
         reply = self._ask(self._metadata)
         return [
             {
                 "node_id": node.node_id.hex(),
                 "name": node.node_name,
                 "ip": node.node_manager_address,
+                "port": node.node_manager_port,
                 "alive": node.state == 0,
                 "head": node.is_head_node,
                 "cpus": node.resources_total.get("CPU", 0.0),

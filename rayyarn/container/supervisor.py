@@ -20,7 +20,9 @@ from typing import Any, NoReturn
 
 from rayyarn import store
 from rayyarn.container import processes
+from rayyarn.container.activity import Activity
 from rayyarn.container.gcs import Gcs
+from rayyarn.container.limits import Limits
 from rayyarn.container.post import Post
 from rayyarn.container.ray_node import RayNode, RayShare
 from rayyarn.skein_am import AppMaster, Credentials
@@ -40,10 +42,21 @@ class Supervisor:
     """Head and worker are one loop; the head also publishes the GCS and watches the lease."""
 
     def __init__(
-        self, post: Post, node: RayNode, token: str, *, wanted: dict[str, int] | None, lease: bool = False
+        self,
+        post: Post,
+        node: RayNode,
+        token: str,
+        *,
+        wanted: dict[str, int] | None,
+        lease: bool = False,
+        limits: Limits | None = None,
     ) -> None:
-        """``wanted``: how many workers there shall be; None on a worker. ``lease``: see ``rayyarn.store.LEASE``."""
+        """``wanted``: how many workers there shall be; None on a worker. ``lease``: see ``rayyarn.store.LEASE``.
+
+        ``limits``: how long the cluster may live, on the head.
+        """
         self._post, self._node, self._token, self._wanted, self._lease = post, node, token, wanted, lease
+        self._limits = limits
         self._head = wanted is not None
         self._failures = 0
         self._ready_since = 0.0
@@ -140,11 +153,25 @@ class Supervisor:
         self._post.say(self._post.state)
         if self._head:
             if self._lease and self._post.lease_over():
-                self._post.end("FAILED", "nobody waited for this cluster: the `rayyarn up` that started it is gone")
+                self._post.end("FAILED", "nobody waited for this cluster: the `rayyarn` that started it is gone")
                 return "the lease is over"
             if self._gcs is not None:
                 self._publish_nodes(self._gcs)
+                if why := self._limit_reached():
+                    return why
         return self._post.verdict()
+
+    def _limit_reached(self) -> str | None:
+        if self._limits is None:
+            return None
+        before = self._limits.state
+        ended = self._limits.over(self._nodes)
+        if self._limits.state != before:
+            self._post.publish(store.IDLE, self._limits.state.to_json())
+        if ended is None:
+            return None
+        self._post.end(*ended)
+        return ended[1]
 
     def _publish_nodes(self, gcs: Gcs) -> None:
         try:
@@ -213,7 +240,9 @@ def main() -> int:
     post = Post(master, state)
     if state.role == "head":
         signal.signal(signal.SIGTERM, partial(_say_why_and_drop, post))
-    return Supervisor(post, node, token, wanted=told.get("wanted"), lease=told.get("lease", False)).run()
+    limits = Limits(told.get("idle_timeout", 0), told.get("max_lifetime", 0), Activity(token))
+    head = {"wanted": told["wanted"], "lease": told["lease"], "limits": limits} if state.role == "head" else {}
+    return Supervisor(post, node, token, **{"wanted": None, **head}).run()
 
 
 def ray_environ(folder: Path) -> dict[str, str]:

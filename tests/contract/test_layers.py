@@ -25,6 +25,7 @@ LEVELS = {
     "cluster": 10,
     "session": 11,
     "program": 12,
+    "batch": 13,
 }  # fmt: skip
 # What runs in containers, where only ray, pyarrow and skein's client are there.
 CONTAINER_MAY_IMPORT = {"errors", "units", "home", "store", "connection", "skein_am"}

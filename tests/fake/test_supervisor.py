@@ -112,12 +112,13 @@ def clock(monkeypatch):
     return made
 
 
-def make(clock, master, script=(), *, head=False, lease=False):
+def make(clock, master, script=(), *, head=False, lease=False, limits=None):
     role = "head" if head else "worker"
     state = store.NodeState("container_0", f"{role}_0", role, "n1", "10.0.0.1")
     node = Node(clock, script)
     wanted = {"workers": 1, "min_workers": 1} if head else None
-    return Supervisor(Post(master, state, clock.monotonic), node, "t" * 64, wanted=wanted, lease=lease), node
+    post = Post(master, state, clock.monotonic)
+    return Supervisor(post, node, "t" * 64, wanted=wanted, lease=lease, limits=limits), node
 
 
 def stop_at(clock, master, seconds):
@@ -227,7 +228,7 @@ def test_a_cluster_that_nobody_waits_for_ends_itself(clock):
     assert head.run() == 0
     assert master.ended is not None
     assert master.ended[0] == "FAILED"
-    assert "the `rayyarn up` that started it is gone" in master.ended[1]
+    assert "the `rayyarn` that started it is gone" in master.ended[1]
     assert clock.now - 1009 == pytest.approx(store.LEASE_SECONDS, abs=2)
 
 
@@ -279,3 +280,22 @@ def test_a_head_that_is_killed_for_its_memory_says_so(monkeypatch, used, ended):
     supervisor._say_why_and_drop(Post(master, state), 15, None)
     said = "the Ray head was killed by its NodeManager: 2.1 GiB of 2 GiB physical memory used"
     assert master.ended == (("FAILED", said) if ended else None)
+
+
+@pytest.mark.parametrize("ended", [("FAILED", "ended after 1m, its max-lifetime"), None])
+def test_a_head_that_reaches_a_limit_says_so(clock, ended):
+    class Limits:
+        state = store.Idle()
+
+        def over(self, nodes):
+            self.state = store.Idle(since=5.0)
+            return ended if clock.now > 1060 else None
+
+    master = Master()
+    head, node = make(clock, master, head=True, limits=Limits())
+    if ended is None:
+        stop_at(clock, master, 90)
+    assert head.run() == 0
+    assert master.ended == ended
+    assert node.stopped == 1
+    assert store.Idle.from_json(master.keys[store.IDLE]) == store.Idle(since=5.0)

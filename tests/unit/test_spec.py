@@ -99,6 +99,8 @@ CHANGES = {
     "worker.object-store": replace(FULL, worker=replace(FULL.worker, object_store=None)),
     "min-workers": replace(FULL, min_workers=1),
     "ready-timeout": replace(FULL, ready_timeout=1.0),
+    "idle-timeout": replace(FULL, idle_timeout=60.0),
+    "max-lifetime": replace(FULL, max_lifetime=60.0),
     "env-vars": replace(FULL, env_vars={"PASSWORD": "hunter3"}),
     "code": replace(FULL, code=()),
 }

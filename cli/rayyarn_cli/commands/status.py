@@ -72,6 +72,8 @@ def _details(out: output.Output, one: ClusterStatus) -> str:
         "workers": f"{one.workers} of {one.wanted}",
         "environment": one.environment,
         "age": format_duration(one.age),
+        "idle": None if one.idle is None else "for " + format_duration(one.idle),
+        "attached": ", ".join(one.drivers),
         "connection file": one.connection_file and str(one.connection_file),
     }
     lines = [(key, value) for key, value in facts.items() if value]

@@ -1,0 +1,69 @@
+"""How long a cluster may live, with a clock that is set and a Ray that does as it is told."""
+
+from rayyarn import store
+from rayyarn.container.activity import Seen
+from rayyarn.container.limits import Limits
+
+NODES = [{"name": "container_0", "alive": True}, {"name": "container_9", "alive": False}]
+
+
+class Activity:
+    busy, drivers = False, ()
+
+    def look(self, nodes):
+        assert [node["name"] for node in nodes] == ["container_0"], "the dead are not asked"
+        return Seen(self.busy, self.drivers)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def after(limits, clock, seconds):
+    """What is said on the way: a beat a second."""
+    for _ in range(int(seconds)):
+        clock.now += 1
+        ended = limits.over(NODES)
+        if ended:
+            return clock.now, *ended
+    return None
+
+
+def test_a_lifetime_ends_whatever_goes_on():
+    clock, activity = Clock(), Activity()
+    activity.busy = True
+    limits = Limits(0, 60, activity, clock)
+    assert after(limits, clock, 100) == (60, "FAILED", "ended after 1m, its max-lifetime")
+
+
+def test_without_limits_nobody_is_asked():
+    clock = Clock()
+    assert after(Limits(0, 0, None, clock), clock, 100) is None
+
+
+def test_idle_time_counts_from_the_last_work():
+    clock, activity = Clock(), Activity()
+    limits = Limits(60, 0, activity, clock)
+    assert after(limits, clock, 50) is None
+    assert limits.state.since is not None
+    activity.busy = True
+    assert after(limits, clock, 20) is None
+    assert limits.state == store.Idle()
+    activity.busy, activity.drivers = False, ("10.0.0.5 pid 12",)
+    at, status, why = after(limits, clock, 100)
+    assert 125 <= at <= 131
+    assert (status, why) == ("SUCCEEDED", "ended after 1m without work, its idle-timeout")
+    assert limits.state.drivers == ("10.0.0.5 pid 12",), "attached and silent is no work, but said"
+
+
+def test_the_time_since_when_it_is_idle_does_not_move():
+    clock = Clock()
+    limits = Limits(600, 0, Activity(), clock)
+    after(limits, clock, 10)
+    since = limits.state
+    after(limits, clock, 30)
+    assert limits.state == since, "it would be written to the store at each look"
+    assert store.Idle.from_json(since.to_json()) == since
