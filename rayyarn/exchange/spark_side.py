@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
 
 # Whoever switched one of these on does not want data to cross the network in the clear.
 _ENCRYPTION = ("spark.network.crypto.enabled", "spark.ssl.enabled", "spark.ssl.rpc.enabled")
-
-# What Python prints of an exception: its name, then its text.
-_RAISED = re.compile(r"(?!org\.|java\.|py4j\.|pyspark\.)[A-Za-z_][\w.]*(Error|Exception|Interrupt): ")
 
 
 def is_connect(frame_or_session: Any) -> bool:
@@ -126,11 +122,3 @@ class Job:
                 self._spark.interruptTag(self.tag)
             else:
                 self._spark.sparkContext.cancelJobsWithTag(self.tag)
-
-
-def cause(error: BaseException) -> str:
-    """The line of a Spark failure that says most: what a Python worker raised last, else the JVM's own sentence."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    raised = [line for line in lines if _RAISED.match(line)]
-    told = [line for line in lines if any(word in line for word in ("ExecutorLostFailure", "Job aborted", "cancelled"))]
-    return (raised[-1:] or told or lines or [type(error).__name__])[0][:500]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rayyarn.errors import ExchangeFailed, UsageError
 from rayyarn.exchange import travel
 from rayyarn.exchange.ends.station import Station
+from rayyarn.exchange.ends.telling import telling_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,8 +76,7 @@ def ask(calls: list[Any], limit: float = _START_SECONDS) -> list[Any]:
             hint="rayyarn status   # is the node there, and has it memory left?",
         ) from None
     except ray.exceptions.RayError as error:
-        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        raise ExchangeFailed("an actor on a Ray node failed", log=lines[-1].strip()) from None
+        raise ExchangeFailed("an actor on a Ray node failed", log=telling_line(error)) from None
 
 
 def open_at(nodes: list[str], act: str, name: str, **what: Any) -> list[tuple[str, int]]:

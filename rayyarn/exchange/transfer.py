@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rayyarn.errors import ExchangeFailed, RayYarnError
 from rayyarn.exchange import spark_side, stations
 from rayyarn.exchange.ends.receiver import BROKEN, COMPLETE
+from rayyarn.exchange.ends.telling import telling_line
 
 if TYPE_CHECKING:
     from rayyarn.exchange.cargo import Cargo
@@ -150,7 +151,7 @@ class _Round:
             raise
         except Exception as error:
             failed = [got.failure for got in self._got if got.failure is not None]
-            why = f"Ray's receiver died: {_line(failed[0])}" if failed else spark_side.cause(error)
+            why = f"Ray's receiver died: {telling_line(failed[0])}" if failed else telling_line(error)
             raise ExchangeFailed("the data did not get from Spark to Ray", log=why) from error
 
     def _drain(self, job: spark_side.Job) -> None:
@@ -187,7 +188,7 @@ class _Round:
             got, key = self._got[one.station], (one.partition, one.attempt)
             if got.failure is not None:
                 raise ExchangeFailed(
-                    f"the Ray node {got.node[:8]} lost blocks it had taken", log=_line(got.failure)
+                    f"the Ray node {got.node[:8]} lost blocks it had taken", log=telling_line(got.failure)
                 )  # another round mends it
             mine = got.blocks.get(key, {})
             rows = sum(block.rows for block in mine.values())
@@ -218,8 +219,3 @@ class _Round:
             got.failure = failure
             if got.complete:  # blocks that counted may be gone with it: Spark would work on for nothing
                 job.cancel()
-
-
-def _line(failure: BaseException) -> str:
-    lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
-    return (lines or [type(failure).__name__])[0]

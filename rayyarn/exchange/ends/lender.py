@@ -7,6 +7,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from rayyarn.exchange.ends.channel import Cut, answer, listen, send, send_end, send_last_word, shut, welcome
+from rayyarn.exchange.ends.telling import telling_line
 
 if TYPE_CHECKING:
     import socket
@@ -52,7 +53,7 @@ class Lender:
         except (Cut, BrokenPipeError, ConnectionResetError):
             pass  # the task ended before its partition did: a limit, or a failure of its own
         except Exception as error:
-            send_last_word(line, _reason(error))
+            send_last_word(line, f"{type(error).__name__}: {telling_line(error)}")
         finally:
             self._open.discard(line)
             with contextlib.suppress(OSError):
@@ -91,8 +92,3 @@ def fitted(table: Any, schema: Any) -> Any:
             raise ValueError(f"column {field.name!r} may not hold nulls and holds {column.null_count}; give a schema")
         columns.append(column)
     return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"
