@@ -42,8 +42,8 @@ class Lease:
         """How Spark's plans call it."""
         return f"rayyarn_blocks_{self.id}"
 
-    def open(self, **what: Any) -> list[tuple[str, int]]:
-        """Lenders on the nodes; their addresses."""
+    def open(self, **what: Any) -> dict[str, tuple[str, int]]:
+        """Lenders on the nodes; their addresses by node."""
         return stations.open_at(self.nodes, "lend", self.name, **what)
 
     def end(self) -> None:

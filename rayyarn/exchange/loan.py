@@ -27,7 +27,7 @@ def lend(dataset: Any, spark: Any, wanted: Any) -> Any:
     lease = leases.Lease(spark, blocks, nodes)
     try:
         addresses = lease.open(secret=secret, blocks=blocks, fields=fields)
-        shares = _shares(held_by, sizes, dict(zip(nodes, addresses, strict=True)))
+        shares = _shares(held_by, sizes, addresses)
         travel.with_spark()
         read = borrower.reader(lease.name, shares, secret, fields)
         frame = spark.range(0, len(shares), 1, len(shares)).mapInArrow(read, plain)

@@ -79,16 +79,27 @@ def ask(calls: list[Any], limit: float = _START_SECONDS) -> list[Any]:
         raise ExchangeFailed("an actor on a Ray node failed", log=telling_line(error)) from None
 
 
-def open_at(nodes: list[str], act: str, name: str, **what: Any) -> list[tuple[str, int]]:
-    """Have each node's station ``receive`` or ``lend``; their addresses. One that died meanwhile is replaced."""
-    calls = [getattr(at(node), act).remote(name, **what) for node in nodes]
-    found: list[tuple[str, int]] = []
-    for node, call in zip(nodes, calls, strict=True):
+def open_at(nodes: list[str], act: str, name: str, **what: Any) -> dict[str, tuple[str, int]]:
+    """Have each node's station ``receive`` or ``lend``; their addresses by node.
+
+    A station that died meanwhile is replaced. A node that has died is left out: Ray may know of it seconds later.
+    Raises ExchangeFailed when none is left.
+    """
+    calls = {node: getattr(at(node), act).remote(name, **what) for node in nodes}
+    found: dict[str, tuple[str, int]] = {}
+    failure: ExchangeFailed | None = None
+    for node, call in calls.items():
         try:
-            found += ask([call])
+            (found[node],) = ask([call])
         except ExchangeFailed:
             forget([node])  # it alone: the others may be lending
-            found += ask([getattr(at(node), act).remote(name, **what)])
+            try:
+                (found[node],) = ask([getattr(at(node), act).remote(name, **what)])
+            except ExchangeFailed as error:
+                forget([node])
+                failure = error
+    if failure is not None and not found:
+        raise failure
     return found
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayyarn.errors import ExchangeFailed, RayYarnError
 from rayyarn.exchange import spark_side, stations
-from rayyarn.exchange.ends.receiver import BROKEN, COMPLETE
+from rayyarn.exchange.ends.receiver import BROKEN, COMPLETE, LAST
 from rayyarn.exchange.ends.telling import telling_line
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _ROUNDS = 3
 # The job is over: what is left to come are blocks on their way into the store.
 _DRAIN_SECONDS = 660.0
+# A stream that has ended by itself: its last item is on its way to us.
+_END_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class _Round:
 
     def __init__(self, cargo: Cargo, progress: Progress, nodes: list[str]) -> None:
         self._cargo, self._progress = cargo, progress
-        self._got = [Received(node) for node in nodes]
+        self._nodes = nodes
+        self._got: list[Received] = []
         self._stations: list[Any] = []
         self._name = f"transfer-{uuid.uuid4().hex}"
         self._drains: list[threading.Thread] = []
@@ -114,15 +117,14 @@ class _Round:
         secret = secrets.token_bytes(32)
         try:
             with spark_side.job(self._cargo.spark) as job:
-                nodes = [got.node for got in self._got]
                 addresses = stations.open_at(
-                    nodes, "receive", self._name, secret=secret, fields=self._cargo.fields,
+                    self._nodes, "receive", self._name, secret=secret, fields=self._cargo.fields,
                     framed_schema=self._cargo.framed_schema, block_size=block_size, frame_limit=frame_limit,
                 )  # fmt: skip
-                self._stations = stations.there(nodes)
+                self._got, self._stations = [Received(node) for node in addresses], stations.there(addresses)
                 self._drain(job)
                 with self._progress.shown(self._got):
-                    committed = self._send(addresses, secret)
+                    committed = self._send(list(addresses.values()), secret)
             self._ask_schema()
             self._join()
             return self._accepted(committed)
@@ -136,7 +138,11 @@ class _Round:
             stations.end(self._name, self._stations)
 
     def dead(self) -> set[str]:
-        """The nodes whose receiver died."""
+        """The nodes without a receiver, or whose receiver died; none when a store is full: so would the others be."""
+        if not self._stations:
+            return set(self._nodes)
+        if any(_is_full(got.failure) for got in self._got):
+            return set()
         return {got.node for got in self._got if got.failure is not None}
 
     def received_rows(self) -> int:
@@ -150,9 +156,33 @@ class _Round:
         except RayYarnError:
             raise
         except Exception as error:
-            failed = [got.failure for got in self._got if got.failure is not None]
-            why = f"Ray's receiver died: {telling_line(failed[0])}" if failed else telling_line(error)
-            raise ExchangeFailed("the data did not get from Spark to Ray", log=why) from error
+            self._ask_who_died()
+            raise self._why(error) from error
+
+    def _ask_who_died(self) -> None:
+        """Spark gives a partition up within a second; Ray may take longer to say that a node is gone."""
+        calls = [station.takes.remote(self._name) for station in self._stations]
+        for call, got, drain in zip(calls, self._got, self._drains, strict=True):
+            try:
+                (takes,) = stations.ask([call])
+            except ExchangeFailed as error:
+                got.failure = got.failure or error
+            else:
+                if not takes:
+                    drain.join(_END_SECONDS)
+
+    def _why(self, error: Exception) -> ExchangeFailed:
+        failed = [got for got in self._got if got.failure is not None]
+        full = next((got for got in failed if _is_full(got.failure)), None)
+        if full is not None and full.failure is not None:
+            return ExchangeFailed(
+                f"Ray's object store on the node {full.node[:8]} is full, and there is no room on its disk to spill to",
+                log=telling_line(full.failure),
+                hint="rayyarn up NAME --worker-object-store SIZE   # more memory for objects, or free the nodes' disks",
+            )
+        cause = failed[0].failure if failed else None
+        why = f"Ray's receiver died: {telling_line(cause)}" if cause is not None else telling_line(error)
+        return ExchangeFailed("the data did not get from Spark to Ray", log=why)
 
     def _drain(self, job: spark_side.Job) -> None:
         for station, got in zip(self._stations, self._got, strict=True):
@@ -203,19 +233,32 @@ class _Round:
         """Take what a receiver yields, in a thread of its own."""
         import ray
 
+        block = None
         try:
             for reference in generator:
                 partition, attempt, number, rows, size = ray.get(reference)
                 key = (partition, attempt)
+                if number == LAST:
+                    return
                 if number == COMPLETE:
                     got.complete[key] = rows
                 elif number == BROKEN:
                     got.drop(key)
                 else:
-                    got.blocks.setdefault(key, {})[number] = Block(next(generator), rows, size)
+                    block = next(generator)
+                    got.blocks.setdefault(key, {})[number] = Block(block, rows, size)
+            if block is not None:
+                ray.get(block)  # what Ray could not store is an error in its place
+            raise ExchangeFailed("the stream of blocks ended before its time")
         except BaseException as failure:
             if self._over:
                 return
             got.failure = failure
-            if got.complete:  # blocks that counted may be gone with it: Spark would work on for nothing
+            if got.complete or _is_full(failure):  # Spark would work on for nothing
                 job.cancel()
+
+
+def _is_full(failure: BaseException | None) -> bool:
+    from ray.exceptions import ObjectStoreFullError, OutOfDiskError
+
+    return isinstance(failure, (ObjectStoreFullError, OutOfDiskError))

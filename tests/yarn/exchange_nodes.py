@@ -15,9 +15,9 @@ import rayyarn
 
 
 def slowly(batches):
-    """Rows as they come, a second or more for each partition of ROWS / PARTS of them."""
+    """Rows as they come, in some seconds a partition."""
     for batch in batches:
-        time.sleep(0.4)
+        time.sleep(0.25)
         yield batch
 
 
@@ -59,7 +59,7 @@ def full(cluster, spark):
         began = time.monotonic()
         try:
             cluster.to_ray(frame, path=path, block_size="16MiB")
-            said = None
+            said = hint = code = None
         except rayyarn.RayYarnError as error:
             said, hint, code = line(error), error.hint, error.code
             del error

@@ -49,6 +49,32 @@ def types(cluster, spark):
     spark.conf.unset("spark.sql.session.timeZone")
 
 
+@check
+def types_at_once(cluster, spark):
+    """All types in one DataFrame: in a fraction of the time what ``types`` looks at one by one."""
+    from pyspark.ml.feature import VectorAssembler
+
+    base, columns, absent = spark.range(0, 19, 1, 4), ["id"], []
+    for name, expression in TYPES.items():
+        try:
+            base.selectExpr(f"{expression} as x")
+            columns.append(f"{expression} as c{len(columns)}")
+        except Exception:  # a type that this Spark does not have
+            absent.append(name)
+    frame = VectorAssembler(inputCols=["id"], outputCol="v").transform(base.selectExpr(*columns))
+    spark.conf.set("spark.sql.session.timeZone", "Asia/Kathmandu")
+    want = sorted(map(str, frame.collect()))
+    for path in ("jvm", "python"):
+        again = cluster.to_ray(frame, path=path).map_batches(same, batch_format="pyarrow")
+        back = cluster.to_spark(again, spark)
+        pairs = zip(frame.schema, back.schema, strict=True)
+        say("types at once", path=path, columns=len(frame.columns), absent=absent,
+            wrong=[str((one, other)) for one, other in pairs if one.dataType != other.dataType],
+            values=sorted(map(str, back.collect())) == want)  # fmt: skip
+        cluster.release(back)
+    spark.conf.unset("spark.sql.session.timeZone")
+
+
 def round_trip(cluster, spark, frame):
     """There, through an identity in Ray, and back; both paths."""
     facts = {}

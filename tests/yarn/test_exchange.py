@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,29 +12,48 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from conftest import Yarn
 
-PROGRAMS = [Path(__file__).with_name(name) for name in ("exchange_checks.py", "exchange_connect.py")]
-DOCS = Path(__file__).parents[2] / "docs" / "exchange.md"
+HERE = Path(__file__).parent
+DOCS = HERE.parents[1] / "docs" / "exchange.md"
 Seen = dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
-def seen(yarn: Yarn, prefix: Path) -> Iterator[Seen]:
-    """What the checks said, by check. One cluster for all."""
+def seen(yarn: Yarn, prefix: Path) -> Seen:
+    """What all checks said, by check, on the newest Spark. One cluster for all."""
+    return run(yarn, prefix, [], ["exchange_checks.py"], ["exchange_connect.py"])
+
+
+@pytest.fixture(scope="module")
+def seen_on_35(yarn: Yarn) -> Seen:
+    """What some of the checks said on Spark 3.5, on Ray nodes with a small store that find no room to spill to."""
+    full = ["--worker-object-store", "100 MiB", "--env-vars", "RAY_local_fs_capacity_threshold=0.01"]
+    build = [sys.executable, HERE.parents[1] / "envs" / "build.py", "spark35"]
+    done = subprocess.run(build, stdout=subprocess.PIPE, text=True, timeout=900, check=True)
+    checks = ["exchange_checks.py", "one_fault", "leases", "types_at_once", "strangers", "full"]
+    return run(yarn, Path(done.stdout.strip()), full, checks)
+
+
+@pytest.fixture(scope="module", params=["seen", "seen_on_35"], ids=["Spark 4", "Spark 3.5"])
+def seen_on_each(request: pytest.FixtureRequest) -> Seen:
+    """The same checks on one Spark and on the other."""
+    return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
+
+
+def run(yarn: Yarn, prefix: Path, sizes: list[str], *programs: list[str]) -> Seen:
+    """What programs say on a cluster of their own: lines of JSON."""
     rayyarn = Path(sys.executable).with_name("rayyarn")
     # On one machine the program joins by the head's raylet, and Ray Data keeps actors of its own where a program is.
-    sizes = ["--head-memory", "3 GiB", "--worker-memory", "3.5 GiB", "--worker-cpus", "1"]
+    sizes = ["--head-memory", "3 GiB", "--worker-memory", "3.5 GiB", "--worker-cpus", "1", *sizes]
     up = [rayyarn, "up", "x", "--environment", prefix, "--workers", "2", *sizes]
     subprocess.run(up, env=yarn.environ, check=True, timeout=300, capture_output=True)
     try:
         runs = [
             subprocess.run(
-                [rayyarn, "exec", "x", "--", "python", program],
+                [rayyarn, "exec", "x", "--", "python", HERE / program, *checks],
                 env=yarn.environ, capture_output=True, text=True, timeout=900,
-            ) for program in PROGRAMS
+            ) for program, *checks in programs
         ]  # fmt: skip
     finally:
         subprocess.run([rayyarn, "down", "x"], env=yarn.environ, check=True, timeout=120, capture_output=True)
@@ -44,11 +64,12 @@ def seen(yarn: Yarn, prefix: Path) -> Iterator[Seen]:
             if line.startswith("@{"):
                 fact = json.loads(line[1:])
                 found.setdefault(fact["check"], []).append(fact)
-    yield found
+    return found
 
 
-def test_every_check_ran(seen: Seen) -> None:
-    assert seen.get("broken", []) == []
+@pytest.mark.timeout(1200)  # the first test of this file waits for the program
+def test_every_check_ran(seen_on_each: Seen) -> None:
+    assert seen_on_each.get("broken", []) == []
 
 
 FAULTS = (
@@ -61,13 +82,35 @@ FAULTS = (
 )
 
 
-@pytest.mark.timeout(1200)  # the first test of this file waits for the program
 @pytest.mark.parametrize("path", ["jvm", "python"])
 @pytest.mark.parametrize("name", FAULTS)
 def test_every_row_arrives_exactly_once(seen: Seen, name: str, path: str) -> None:
     fact = next(one for one in seen["fault"] if (one["name"], one["path"]) == (name, path))
     assert (fact.get("failed"), fact["rows"], fact["exact"]) == (None, 60_000, True)
     assert (fact["orphans"], fact["left"]) == (0, 0)
+
+
+def test_every_row_arrives_exactly_once_from_spark_35(seen_on_35: Seen) -> None:
+    (fact,) = seen_on_35["fault"]
+    assert (fact.get("failed"), fact["rows"], fact["exact"]) == (None, 60_000, True)
+    assert (fact["orphans"], fact["left"]) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["two nodes die, one after the other", "two nodes die at once"])
+def test_nodes_that_die_cost_time_and_no_row(seen: Seen, name: str) -> None:
+    fact = next(one for one in seen["fault"] if one["name"] == name)
+    assert (fact.get("failed"), fact["rows"], fact["exact"]) == (None, 60_000, True)
+    assert (fact["orphans"], fact["left"]) == (0, 0)
+    assert fact["rounds"] > 1
+
+
+@pytest.mark.parametrize("path", ["jvm", "python"])
+def test_a_store_that_is_full_ends_it_at_once_with_the_cause(seen_on_35: Seen, path: str) -> None:
+    fact = next(one for one in seen_on_35["full"] if one["path"] == path)
+    assert re.match(r"ExchangeFailed: Ray's object store on the node \w{8} is full, and there is no", fact["error"])
+    assert "OutOfDiskError: Local disk is full" in fact["error"]
+    assert (fact["code"], fact["left"], fact["seconds"] < 60) == ("exchange_failed", 0, True)
+    assert next(one for one in seen_on_35["full"] if one["path"] == "afterwards")["rows"] == 60_000
 
 
 def test_an_attempt_that_fails_after_the_receipt_does_not_count(seen: Seen) -> None:
@@ -113,8 +156,8 @@ def test_shapes(seen: Seen) -> None:
     assert facts["small blocks"]["blocks"] > 2
 
 
-def test_blocks_live_as_long_as_their_lease(seen: Seen) -> None:
-    facts = {one["name"]: one for one in seen["lease"]}
+def test_blocks_live_as_long_as_their_lease(seen_on_each: Seen) -> None:
+    facts = {one["name"]: one for one in seen_on_each["lease"]}
     assert facts["the Dataset is gone, the DataFrame is run twice"]["rows"] == [50_000, 50_000]
     assert (facts["released"]["ended"], facts["released"]["left"]) == (1, 0)
     assert "the blocks of this DataFrame are no longer lent by Ray" in facts["released"]["error"]
@@ -123,8 +166,8 @@ def test_blocks_live_as_long_as_their_lease(seen: Seen) -> None:
     assert facts["retried"]["rows"] == 100_000
 
 
-def test_strangers_get_nothing(seen: Seen) -> None:
-    (fact,) = seen["strangers"]
+def test_strangers_get_nothing(seen_on_each: Seen) -> None:
+    (fact,) = seen_on_each["strangers"]
     assert (fact["rows"], fact["after"]) == (60_000, 0)  # nobody listens when the transfer is over
     assert "0.0.0.0" not in fact["listening"]
     assert fact["wrong secret"] == "the connection was closed"
@@ -147,6 +190,13 @@ def test_every_type_comes_home(seen: Seen) -> None:
     ]  # fmt: skip
     assert wrong == []
     assert len(seen["type"]) > 28
+
+
+@pytest.mark.parametrize("path", ["jvm", "python"])
+def test_every_type_of_spark_35_comes_home(seen_on_35: Seen, path: str) -> None:
+    fact = next(one for one in seen_on_35["types at once"] if one["path"] == path)
+    assert (fact["absent"], fact["columns"]) == (["time", "variant"], 24)
+    assert (fact["wrong"], fact["values"]) == ([], True)
 
 
 def test_the_table_of_types_in_the_docs_is_what_was_seen(seen: Seen) -> None:

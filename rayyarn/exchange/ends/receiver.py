@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
-# Marks beside the blocks of an attempt: all of it has come; it ended too early.
-COMPLETE, BROKEN = -1, -2
+# Marks beside the blocks of an attempt: all of it has come; it ended too early. And of all: nothing more will come.
+COMPLETE, BROKEN, LAST = -1, -2, -3
 # A store that is full spills to disk; one that has not taken a block after so long will not.
 _STORE_SECONDS = 600.0
 
@@ -68,7 +68,10 @@ class Receiver:
         return str(host), int(port)
 
     def blocks(self) -> Iterator[Any]:
-        """For each block its key (partition, attempt, number, rows, bytes), then the block; marks have a key alone."""
+        """For each block its key (partition, attempt, number, rows, bytes), then the block; marks have a key alone.
+
+        ``LAST`` is the end. Ray ends the stream without it, and without an error, when its store refuses a block.
+        """
         try:
             while (item := self._out.get()) is not None:
                 key, block, stored = item
@@ -77,8 +80,13 @@ class Receiver:
                     yield block
                     block = item = None
                 stored.set()
+            yield 0, 0, LAST, 0, 0
         finally:
             self._close()
+
+    def takes(self) -> bool:
+        """False once it has ended, by itself or because it was told to."""
+        return not self._over
 
     def sent_schema(self) -> bytes:
         """The schema that came with the blocks (IPC); empty when none did."""

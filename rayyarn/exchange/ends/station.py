@@ -39,6 +39,10 @@ class Station:
         """The schema that came to a receiver."""
         return bytes(self._here[name].sent_schema())
 
+    def takes(self, name: str) -> bool:
+        """Whether a receiver has not ended."""
+        return name in self._here and bool(self._here[name].takes())
+
     def end(self, name: str) -> None:
         """The transfer or lease is over. Safe to repeat."""
         ended = self._here.pop(name, None)
