@@ -10,7 +10,7 @@ STAMP := $(VENV)/set-up-with-$(VERSION)
 QUIET_PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PYTHONPATH=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint unit test bench bench-exchange docs docs-check dist clean check-python check-java
+.PHONY: help setup demo fmt lint unit test test-big bench bench-exchange docs docs-check dist clean check-python check-java
 
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1#/p' $(MAKEFILE_LIST) | awk -F'#' '{printf "%-18s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ unit: setup     ## the quick tests: no YARN, no Java
 test: check-python check-java ## lint, and all tests, on a real YARN that they start and stop themselves
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest tests
+
+test-big: check-python check-java ## what `make test` has no time for: 5 GB in one partition, 10,000 partitions, all of Spark 3.5
+	@$(MAKE) --no-print-directory setup
+	@$(BIN)/python -m pytest -m big -s tests/yarn/test_exchange_big.py
 
 bench: check-python check-java ## measure what docs and README promise
 	@$(MAKE) --no-print-directory setup

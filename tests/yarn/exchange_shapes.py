@@ -53,9 +53,6 @@ def shapes(cluster, spark):
     sizes = cells.map_batches(lengths, batch_format="pyarrow").take_all()
     back = cluster.to_spark(cells, spark).selectExpr("length(s) n").collect()
     say("shape", name="cells of 100 MB", sizes=sorted(one["n"] for one in sizes), back=[row[0] for row in back])
-    many = cluster.to_ray(spark.range(0, 3000, 1, 1000), progress=False)
-    say("shape", name="1,000 partitions", rows=many.count(), blocks=many.transfer.blocks,
-        seconds=round(many.transfer.seconds, 1), ordered=many.take(3000)[-1]["id"] == 2999)  # fmt: skip
     small = cluster.to_ray(spark.range(0, 400_000, 1, 2), block_size="1MiB")
     say("shape", name="small blocks", rows=small.count(), blocks=small.transfer.blocks)
 

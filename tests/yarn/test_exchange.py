@@ -29,10 +29,8 @@ def seen(yarn: Yarn, prefix: Path) -> Seen:
 def seen_on_35(yarn: Yarn) -> Seen:
     """What some of the checks said on Spark 3.5, on Ray nodes with a small store that find no room to spill to."""
     full = ["--worker-object-store", "100 MiB", "--env-vars", "RAY_local_fs_capacity_threshold=0.01"]
-    build = [sys.executable, HERE.parents[1] / "envs" / "build.py", "spark35"]
-    done = subprocess.run(build, stdout=subprocess.PIPE, text=True, timeout=900, check=True)
     checks = ["exchange_checks.py", "one_fault", "leases", "types_at_once", "strangers", "full"]
-    return run(yarn, Path(done.stdout.strip()), full, checks)
+    return run(yarn, spark_35(), full, checks)
 
 
 @pytest.fixture(scope="module", params=["seen", "seen_on_35"], ids=["Spark 4", "Spark 3.5"])
@@ -41,8 +39,15 @@ def seen_on_each(request: pytest.FixtureRequest) -> Seen:
     return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
 
 
-def run(yarn: Yarn, prefix: Path, sizes: list[str], *programs: list[str]) -> Seen:
-    """What programs say on a cluster of their own: lines of JSON."""
+def spark_35() -> Path:
+    """An environment with Spark 3.5, built once per machine."""
+    build = [sys.executable, HERE.parents[1] / "envs" / "build.py", "spark35"]
+    done = subprocess.run(build, stdout=subprocess.PIPE, text=True, timeout=900, check=True)
+    return Path(done.stdout.strip())
+
+
+def run(yarn: Yarn, prefix: Path, sizes: list[str], *programs: list[str], limit: float = 900) -> Seen:
+    """What programs say on a cluster of their own: lines of JSON. ``limit``: seconds that each may take."""
     rayyarn = Path(sys.executable).with_name("rayyarn")
     # On one machine the program joins by the head's raylet, and Ray Data keeps actors of its own where a program is.
     sizes = ["--head-memory", "3 GiB", "--worker-memory", "3.5 GiB", "--worker-cpus", "1", *sizes]
@@ -52,7 +57,7 @@ def run(yarn: Yarn, prefix: Path, sizes: list[str], *programs: list[str]) -> See
         runs = [
             subprocess.run(
                 [rayyarn, "exec", "x", "--", "python", HERE / program, *checks],
-                env=yarn.environ, capture_output=True, text=True, timeout=900,
+                env=yarn.environ, capture_output=True, text=True, timeout=limit,
             ) for program, *checks in programs
         ]  # fmt: skip
     finally:
@@ -67,7 +72,7 @@ def run(yarn: Yarn, prefix: Path, sizes: list[str], *programs: list[str]) -> See
     return found
 
 
-@pytest.mark.timeout(1200)  # the first test of this file waits for the program
+@pytest.mark.timeout(1500)  # the first test of this file waits for the program
 def test_every_check_ran(seen_on_each: Seen) -> None:
     assert seen_on_each.get("broken", []) == []
 
@@ -152,8 +157,20 @@ def test_shapes(seen: Seen) -> None:
     assert facts["zero rows"]["fields"] == ["id", "s"]
     assert (facts["1,000 columns"]["columns"], facts["1,000 columns"]["equal"]) == (1000, True)
     assert facts["cells of 100 MB"]["sizes"] == facts["cells of 100 MB"]["back"] == [100_000_000] * 2
-    assert (facts["1,000 partitions"]["rows"], facts["1,000 partitions"]["ordered"]) == (3000, True)
     assert facts["small blocks"]["blocks"] > 2
+
+
+def test_one_large_partition_lies_whole_nowhere(seen: Seen) -> None:
+    (fact,) = seen["large"]
+    assert fact["size"] > 290_000_000
+    assert (fact["exact"], fact["left"]) == (True, 0)
+    assert max(fact["there"]["Spark's Python worker"], fact["back"]["Spark's Python worker"]) < 200
+
+
+def test_many_partitions(seen: Seen) -> None:
+    (fact,) = seen["many"]
+    assert (fact["partitions"], fact["rows"], fact["blocks"]) == (500, 1500, 500)
+    assert (fact["ordered"], fact["exact"], fact["left"]) == (True, True, 0)
 
 
 def test_blocks_live_as_long_as_their_lease(seen_on_each: Seen) -> None:
