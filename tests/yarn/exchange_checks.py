@@ -15,6 +15,7 @@ import traceback
 
 os.environ.setdefault("RAY_TQDM", "0")
 
+import exchange_big
 import exchange_faults
 import exchange_leases
 import exchange_nodes
@@ -29,7 +30,8 @@ import rayyarn
 
 ORDER = ("faults", "hopeless", "refusals", "shapes", "leases", "types", "strangers", "busy", "one_partition",
          "many_partitions", "nodes_die", "after_spark")  # fmt: skip
-MODULES = (exchange_faults, exchange_leases, exchange_nodes, exchange_shapes, exchange_strangers, exchange_types)
+MODULES = (exchange_big, exchange_faults, exchange_leases, exchange_nodes, exchange_shapes, exchange_strangers,
+           exchange_types)  # fmt: skip
 BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 SESSION = {
     "executor_instances": 2, "executor_cores": 1, "executor_memory": "1g", "executor_memoryOverhead": "1g",
