@@ -6,6 +6,7 @@ name never touch each other's.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -103,6 +104,8 @@ def _remove(folder: Path) -> None:
 
 def _open(yarn_id: str, name: str, generation: str) -> Vault:
     folder = folder_of(yarn_id, name, generation)
+    with contextlib.suppress(FileNotFoundError):  # another command removed the empty folder above at this moment
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Vault(folder, generation, home.hold(folder))
 
