@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 # Raise this when pack.py writes other bytes for the same prefix: archives made before are then not taken any more.
-PACK_FORMAT = 1
+PACK_FORMAT = 2
 SLOW_WALK = 2.0
 # A walk may have been slow once because nothing was cached yet; try again after an hour.
 _SLOW_HOLDS = 3600.0

@@ -13,7 +13,7 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 # (mini, skein_am, container) any order without circles will do.
 LEVELS = {
     "errors": 0,
-    "units": 1, "home": 1, "store": 1, "sizing": 1, "editable": 1, "loose_version": 1,
+    "units": 1, "home": 1, "store": 1, "sizing": 1, "editable": 1, "loose_version": 1, "gzip_stream": 1,
     "steps": 2, "setting": 2, "diagnose": 2, "memo": 2, "connection": 2,
     "spec": 3, "settings_file": 3, "fingerprint": 3, "archive_index": 3, "hadoop": 3,
     "settings": 4, "environment": 4, "layer": 4, "rm": 4, "filesystem": 4, "skein_am": 4, "mini": 4,
