@@ -29,12 +29,17 @@ class Limits:
         self._next = clock()
         self.state = store.Idle()
 
-    def over(self, nodes: list[dict[str, Any]]) -> tuple[str, str] | None:
-        """YARN's final status and the reason, when a limit is reached. ``nodes``: as ``Gcs.nodes`` gives them."""
+    def over(self, nodes: list[dict[str, Any]], *, usable: bool) -> tuple[str, str] | None:
+        """YARN's final status and the reason, when a limit is reached. ``nodes``: as ``Gcs.nodes`` gives them.
+
+        A cluster that is not ``usable`` yet cannot be idle, however long its workers take to come.
+        """
         now = self._clock()
+        if not usable:
+            self._busy = now
         if self._lifetime and now - self._born >= self._lifetime:
             return "FAILED", f"ended after {format_duration(self._lifetime)}, its max-lifetime"
-        if not self._idle or now < self._next:
+        if not self._idle or not usable or now < self._next:
             return None
         self._next = now + _LOOK
         seen = self._activity.look([node for node in nodes if node["alive"]])

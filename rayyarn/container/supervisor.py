@@ -165,7 +165,7 @@ class Supervisor:
         if self._limits is None:
             return None
         before = self._limits.state
-        ended = self._limits.over(self._nodes)
+        ended = self._limits.over(self._nodes, usable=self._usable)
         if self._limits.state != before:
             self._post.publish(store.IDLE, self._limits.state.to_json())
         if ended is None:

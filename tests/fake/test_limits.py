@@ -22,11 +22,11 @@ class Clock:
         return self.now
 
 
-def after(limits, clock, seconds):
+def after(limits, clock, seconds, *, usable=True):
     """What is said on the way: a beat a second."""
     for _ in range(int(seconds)):
         clock.now += 1
-        ended = limits.over(NODES)
+        ended = limits.over(NODES, usable=usable)
         if ended:
             return clock.now, *ended
     return None
@@ -57,6 +57,17 @@ def test_idle_time_counts_from_the_last_work():
     assert 125 <= at <= 131
     assert (status, why) == ("SUCCEEDED", "ended after 1m without work, its idle-timeout")
     assert limits.state.drivers == ("10.0.0.5 pid 12",), "attached and silent is no work, but said"
+
+
+def test_a_cluster_that_comes_up_is_not_idle():
+    clock = Clock()
+    limits = Limits(60, 0, Activity(), clock)
+    assert after(limits, clock, 500, usable=False) is None
+    at, *_ = after(limits, clock, 100)
+    assert 560 <= at <= 566
+    assert after(Limits(0, 60, Activity(), clock), clock, 100, usable=False)[1] == "FAILED", (
+        "a lifetime counts from birth"
+    )
 
 
 def test_the_time_since_when_it_is_idle_does_not_move():

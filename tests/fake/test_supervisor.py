@@ -287,7 +287,7 @@ def test_a_head_that_reaches_a_limit_says_so(clock, ended):
     class Limits:
         state = store.Idle()
 
-        def over(self, nodes):
+        def over(self, nodes, *, usable):
             self.state = store.Idle(since=5.0)
             return ended if clock.now > 1060 else None
 
