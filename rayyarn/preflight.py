@@ -18,15 +18,13 @@ def check(spec: ClusterSpec, rm: ResourceManager) -> None:
     nodes = rm.nodes()
     if not nodes:
         raise YarnRefused("YARN has no running NodeManager", hint="yarn node -list -all")
-    queue = _queue(spec.queue, rm.queues())
-    problems = [*_too_large("head", spec.head.memory, spec.head.cpus, nodes, queue)]
-    if spec.workers:
-        problems += _too_large("worker", spec.worker.memory, spec.worker.cpus, nodes, queue)
+    problems = too_large(spec, nodes, find_queue(spec.queue, rm.queues()))
     if problems:
         raise RequestTooLarge("; ".join(problems), hint="yarn node -list -showDetails   # what each node has")
 
 
-def _queue(wanted: str | None, queues: list[Queue]) -> Queue | None:
+def find_queue(wanted: str | None, queues: list[Queue]) -> Queue | None:
+    """The queue of that name or path, None when none is asked for. Raises YarnRefused for one that takes nothing."""
     if not wanted or not queues:
         return None
     found = [queue for queue in queues if wanted in (queue.name, queue.path)]
@@ -38,6 +36,14 @@ def _queue(wanted: str | None, queues: list[Queue]) -> Queue | None:
     if found[0].state != "RUNNING":
         raise YarnRefused(f"queue {wanted!r} is {found[0].state}", hint=f"yarn queue -status {wanted}")
     return found[0]
+
+
+def too_large(spec: ClusterSpec, nodes: list[Node], queue: Queue | None) -> list[str]:
+    """What of ``spec`` no node, or not this queue, can ever hold: one sentence each."""
+    problems = _too_large("head", spec.head.memory, spec.head.cpus, nodes, queue)
+    if spec.workers:
+        problems += _too_large("worker", spec.worker.memory, spec.worker.cpus, nodes, queue)
+    return problems
 
 
 def _too_large(part: str, memory: int, cpus: int, nodes: list[Node], queue: Queue | None) -> list[str]:

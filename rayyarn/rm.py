@@ -60,7 +60,7 @@ class App:
 
 @dataclass(frozen=True)
 class Node:
-    """A NodeManager: memory in MiB."""
+    """A NodeManager: memory in MiB; ``web`` is host:port of its pages, ``health`` what it complains of."""
 
     host: str
     state: str
@@ -68,11 +68,17 @@ class Node:
     memory_free: int
     cpus: int
     cpus_free: int
+    web: str = ""
+    health: str = ""
 
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue; ``used`` in percent of its capacity, ``largest`` in MiB (0: as large as the cluster allows)."""
+    """A queue; ``used`` in percent of its capacity, ``largest`` in MiB (0: as large as the cluster allows).
+
+    ``submitters``: YARN's access lists ("users groups") of who may submit, of this queue and all above; None: not told.
+    ``most_apps`` 0: no limit known.
+    """
 
     name: str
     path: str
@@ -80,14 +86,19 @@ class Queue:
     used: float
     largest: int
     leaf: bool
+    apps: int = 0
+    most_apps: int = 0
+    submitters: tuple[str, ...] | None = None
 
 
 class ResourceManager:
     """All ResourceManagers of a site as one: whoever is active answers."""
 
-    def __init__(self, hadoop: Hadoop) -> None:
+    def __init__(self, hadoop: Hadoop, *, address: str | None = None, limit: float | None = None) -> None:
+        """``address``: ask this one alone; ``limit``: seconds for an answer."""
         self.hadoop = hadoop
-        self._addresses = list(hadoop.rm_web)
+        self._addresses = [address] if address else list(hadoop.rm_web)
+        self._limit = limit
 
     def apps(self, *, tag: str | None = None, states: Iterable[str] = LIVE, user: str | None = None) -> list[App]:
         """Applications of ``user`` (default: ours), oldest id first."""
@@ -116,9 +127,9 @@ class ResourceManager:
         listed = self._ask("GET", path, accept=(200, 404)).get("container") or []
         return listed if isinstance(listed, list) else [listed]
 
-    def nodes(self) -> list[Node]:
-        """The NodeManagers that run."""
-        listed = (self.get("nodes?states=RUNNING").get("nodes") or {}).get("node", [])
+    def nodes(self, *states: str) -> list[Node]:
+        """The NodeManagers in ``states``; by default those that run."""
+        listed = (self.get(f"nodes?states={','.join(states or ('RUNNING',))}").get("nodes") or {}).get("node", [])
         return [_node(node) for node in listed]
 
     def queues(self) -> list[Queue]:
@@ -153,14 +164,12 @@ class ResourceManager:
         )
 
     def _send(self, address: str, method: str, path: str, body: object) -> tuple[int, bytes, bool]:
-        parts = urlsplit(address)
+        parts, limit = urlsplit(address), self._limit or _ANSWER_LIMIT
         if parts.scheme == "https":
             secure = http.client.HTTPSConnection
-            link: http.client.HTTPConnection = secure(
-                parts.netloc, timeout=_ANSWER_LIMIT, context=ssl.create_default_context()
-            )
+            link: http.client.HTTPConnection = secure(parts.netloc, timeout=limit, context=ssl.create_default_context())
         else:
-            link = http.client.HTTPConnection(parts.netloc, timeout=_ANSWER_LIMIT)
+            link = http.client.HTTPConnection(parts.netloc, timeout=limit)
         # http.client knows nothing of http_proxy: a site's web proxy has no business between us and its YARN.
         target = f"/ws/v1/cluster/{path}"
         if not self.hadoop.secure:
@@ -222,23 +231,39 @@ def _app(entry: dict[str, Any]) -> App:
 def _node(entry: dict[str, Any]) -> Node:
     used, free = int(entry.get("usedMemoryMB", 0)), int(entry.get("availMemoryMB", 0))
     cpus_used, cpus_free = int(entry.get("usedVirtualCores", 0)), int(entry.get("availableVirtualCores", 0))
-    return Node(entry["nodeHostName"], entry["state"], used + free, free, cpus_used + cpus_free, cpus_free)
+    return Node(
+        entry["nodeHostName"], entry["state"], used + free, free, cpus_used + cpus_free, cpus_free,
+        web=entry.get("nodeHTTPAddress", ""), health=entry.get("healthReport", ""),
+    )  # fmt: skip
 
 
-def _queues(entry: dict[str, Any], parent: str) -> Iterator[Queue]:
+def _queues(entry: dict[str, Any], parent: str, above: tuple[str, ...] | None = ()) -> Iterator[Queue]:
     name = str(entry.get("queueName", "root")).rsplit(".", 1)[-1]
     path = entry.get("queuePath") or (f"{parent}.{name}" if parent else name)
     below = entry.get("queues") or entry.get("childQueues") or {}
     children = below.get("queue", []) if isinstance(below, dict) else below
+    # A leaf of 3.5.0 has the first, other schedulers and versions the second.
+    largest = entry.get("maximumAllocation") or entry.get("queueMaximumAllocation")
+    submitters = _submitters(entry, above)
     yield Queue(
         name=name,
         path=path,
         state=entry.get("state", "RUNNING"),
         used=float(entry.get("usedCapacity", 0.0)),
-        largest=int((entry.get("queueMaximumAllocation") or {}).get("memory", 0))
-        if isinstance(entry.get("queueMaximumAllocation"), dict)
-        else 0,
+        largest=int(largest.get("memory", 0)) if isinstance(largest, dict) else 0,
         leaf=not children,
+        apps=int(entry.get("numApplications", 0)),
+        most_apps=int(entry.get("maxApplications", 0)),
+        submitters=submitters,
     )
     for child in children:
-        yield from _queues(child, path)
+        yield from _queues(child, path, submitters)
+
+
+def _submitters(entry: dict[str, Any], above: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Access lists are inherited: who may submit to a queue, or administer it, may do so in all below it."""
+    listed = (entry.get("queueAcls") or {}).get("queueAcl")
+    if above is None or not isinstance(listed, list):
+        return None
+    kinds = ("SUBMIT_APP", "SUBMIT_APPLICATIONS", "ADMINISTER_QUEUE")
+    return (*above, *(one.get("accessControlList", "") for one in listed if one.get("accessType") in kinds))

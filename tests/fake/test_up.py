@@ -134,6 +134,9 @@ def test_what_yarn_can_never_run_is_refused_before_anything_is_made(yarn, manage
         cluster.up("demo", worker_memory="900GiB")
     with pytest.raises(YarnRefused, match="no queue named 'nosuch'; YARN has: default"):
         cluster.up("demo", queue="nosuch")
+    manager.queues[0]["maximumAllocation"] = {"memory": 8192}
+    with pytest.raises(RequestTooLarge, match="queue 'default' gives containers of at most 8 GiB"):
+        cluster.up("demo", queue="default", worker_memory="9GiB")
     manager.nodes = []
     with pytest.raises(YarnRefused, match="no running NodeManager"):
         cluster.up("demo")

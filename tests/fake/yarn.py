@@ -153,6 +153,9 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def date_time_string(self, timestamp=None):
+        return self.server.manager.date or super().date_time_string(timestamp)
+
     def do_GET(self):
         self._answer("GET")
 
@@ -176,27 +179,35 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Manager:
-    """A ResourceManager's REST. ``mood``: ok, standby, redirect, garbage, slow, or a status to refuse with."""
+    """A ResourceManager's REST. ``mood``: ok, standby, redirect, garbage, slow, hangs, or a status to refuse with."""
 
     def __init__(self, yarn, mood="ok"):
         self.yarn, self.mood, self.asked = yarn, mood, []
+        self._closing = threading.Event()
         self.nodes = [{"nodeHostName": "n1", "state": "RUNNING", "usedMemoryMB": 0, "availMemoryMB": 65536,
-                       "usedVirtualCores": 0, "availableVirtualCores": 16}]  # fmt: skip
+                       "usedVirtualCores": 0, "availableVirtualCores": 16, "healthReport": ""}]  # fmt: skip
         self.queues = [{"queueName": "default", "state": "RUNNING", "usedCapacity": 12.5}]
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.manager = self
         self._server.daemon_threads = True
         self._server.block_on_close = False
         self.address = f"127.0.0.1:{self._server.server_port}"
+        self.nodes[0]["nodeHTTPAddress"] = self.address
+        self.info = {"state": "STARTED", "haState": "INITIALIZING", "hadoopVersion": "3.5.0"}
+        self.settings = {}  # what /conf tells, as ResourceManager and as NodeManager
+        self.date = None  # of its answers; None: now
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self):
+        self._closing.set()
         self._server.shutdown()
         self._server.server_close()
 
     def answer(self, method, target, body):
         if self.mood == "slow":
             time.sleep(1.0)
+        if self.mood == "hangs":
+            self._closing.wait(60)
         if self.mood == "standby":
             return 200, {"Refresh": "3; url=http://other"}, b"This is standby RM. The redirect url is: http://other"
         if self.mood == "redirect":
@@ -206,12 +217,17 @@ class Manager:
         if isinstance(self.mood, int):
             return self.mood, {}, b'{"RemoteException": {"exception": "X", "message": "not for you"}}'
         parts = urlsplit(target)
+        if parts.path == "/conf":
+            told = {"properties": [{"key": key, "value": value} for key, value in self.settings.items()]}
+            return 200, {"Content-Type": "application/json"}, json.dumps(told).encode()
         status, found = self._find(method, parts.path.removeprefix("/ws/v1/cluster/"), parse_qs(parts.query), body)
         return status, {"Content-Type": "application/json"}, json.dumps(found).encode()
 
     def _find(self, method, path, query, body):
         if path == "apps":
             return 200, {"apps": {"app": self._listed(query)} if self.yarn.apps else None}
+        if path == "info":
+            return 200, {"clusterInfo": self.info}
         if path == "nodes":
             return 200, {"nodes": {"node": self.nodes} if self.nodes else None}
         if path == "scheduler":
