@@ -144,6 +144,12 @@ class ExchangeFailed(RayYarnError):
     code, exit_code = "exchange_failed", 1
 
 
+class Unfit(RayYarnError):
+    """`rayyarn doctor` found something with which rayyarn cannot work."""
+
+    code, exit_code = "unfit", 1
+
+
 class MiniFailed(RayYarnError):
     """A daemon of the mini cluster did not start, or died."""
 

@@ -119,7 +119,7 @@ class Hadoop:
         ``dir/*`` itself, and the long form has burst the kernel's 128 KiB limit for one variable (jcrist/skein#253).
         Failing that, the jars inside an installed pyspark.
         """
-        program = self._program()
+        program = self.program()
         if program is not None:
             return f"{self.conf_dir}:{self._program_classpath(program)}"
         spec = find_spec("pyspark")
@@ -130,7 +130,8 @@ class Hadoop:
             hint="export HADOOP_HOME=/opt/hadoop   # or: pip install pyspark",
         )
 
-    def _program(self) -> Path | None:
+    def program(self) -> Path | None:
+        """The ``yarn`` or ``hadoop`` that goes with this configuration: beside it, in HADOOP_HOME, or on PATH."""
         folders = [self.conf_dir.parent / "bin"]  # the mini cluster, and a Hadoop unpacked from its tarball
         if self.environ.get("HADOOP_HOME"):
             folders += [Path(self.environ["HADOOP_HOME"]) / "bin"]

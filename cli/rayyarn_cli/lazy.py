@@ -17,6 +17,7 @@ COMMANDS = {
     "status": "Show your clusters, or one of them in detail.",
     "exec": "Run a program here with a cluster's connection in its environment.",
     "run": "Bring a cluster up, run a program with it, and always take it down.",
+    "doctor": "Look at this machine, its Hadoop and its YARN, and say what would go wrong.",
     "env": "Pack, list, check and remove environments.",
     "mini": "Run a real small Hadoop on this machine.",
     "config": "Show every setting, its value and where it comes from.",

@@ -20,7 +20,7 @@ LEVELS = {
     "pack": 5, "register": 5, "runtime": 5, "vault": 5, "stage": 5, "preflight": 5, "lease": 5, "room": 5,
     "archives": 6, "state": 6, "app_folder": 6,
     "exchange": 7, "access": 7, "inventory": 7, "shipment": 7, "waiting": 7,
-    "plan": 8, "teardown": 8, "edge": 8, "spark": 8,
+    "plan": 8, "doctor": 8, "teardown": 8, "edge": 8, "spark": 8,
     "launch": 9,
     "cluster": 10,
     "session": 11,

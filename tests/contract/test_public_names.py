@@ -43,5 +43,6 @@ def test_the_error_codes_are_these():
         "environment_unusable": 2, "staging_failed": 1, "yarn_unreachable": 1, "yarn_refused": 1,
         "request_too_large": 1, "cluster_differs": 1, "cluster_failed": 1, "cluster_runs": 1,
         "cluster_not_found": 3, "not_ready": 4,
-        "connection_unusable": 1, "exchange_refused": 2, "exchange_failed": 1, "mini_failed": 1, "interrupted": 130,
+        "connection_unusable": 1, "exchange_refused": 2, "exchange_failed": 1, "unfit": 1,
+        "mini_failed": 1, "interrupted": 130,
     }  # fmt: skip
