@@ -152,20 +152,16 @@ def _sweep_edge(site: Hadoop, rm: ResourceManager) -> None:
             else:
                 used.add(vault.folder_of(site.yarn_id, known.name, known.generation))
     for folder in here.iterdir() if here.is_dir() else ():
-        if folder.is_dir() and folder not in used and _is_stale(folder):
+        if folder.is_dir() and folder not in used and _is_stale(rm, folder):
             shutil.rmtree(folder, ignore_errors=True)
     home.drop_if_empty(here)
 
 
-def _is_stale(folder: Path) -> bool:
-    """A vault whose `up` is gone; one without a hold belongs to a cluster that may still be starting."""
+def _is_stale(rm: ResourceManager, folder: Path) -> bool:
+    """A vault whose `up` is gone; one without a hold (of ``up --no-wait``) goes with its application."""
     if (folder / ".held").exists():
         return home.abandoned(folder)
-    return time.time() - folder.stat().st_mtime > _SETTLED_SECONDS
-
-
-# Secrets without a hold and without a connection file: of an `up --no-wait`, or restored for one `down` from elsewhere.
-_SETTLED_SECONDS = 3600.0
+    return not rm.apps(tag=register.launch_tag(folder.name.rpartition(".")[2]))
 
 
 def _sweep_folders(site: Hadoop, rm: ResourceManager, fs: FileSystem) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 from dataclasses import replace
 
 import pytest
@@ -178,13 +177,12 @@ def test_what_was_staged_for_a_killed_application_goes_with_it(yarn, site, apps)
     assert not staging.exists()
 
 
-def test_secrets_without_a_hold_are_kept_for_an_hour(yarn, site):
+def test_secrets_without_a_hold_live_as_long_as_their_application(yarn, site):
     cluster.up(SPEC, wait=False)
     (folder,) = home.clusters("test").iterdir()
     teardown.sweep(site, ResourceManager(site))
     assert folder.exists()
-    long_ago = time.time() - 3700
-    os.utime(folder, (long_ago, long_ago))
+    yarn.end(APP, "FINISHED", "FAILED", "ended after 10s, its max-lifetime")
     teardown.sweep(site, ResourceManager(site))
     assert not folder.exists()
 

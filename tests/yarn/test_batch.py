@@ -110,10 +110,13 @@ def test_limits_are_kept_inside_the_cluster(ry: Callable[..., Run], yarn: Yarn, 
     assert 35 < lasted < 70
     seen = ry("status", "i", "--json").data["clusters"][0]
     assert (seen["state"], seen["why"]) == ("stopped", "ended after 40s without work, its idle-timeout")
-    assert ry("up", "l", *settings, "--max-lifetime", "15 s", timeout=300).rc == 0
-    wait("the cluster's end", lambda: yarn.live() == {}, 60)
+
+
+def test_a_lifetime_ends_also_a_cluster_that_comes_up(ry: Callable[..., Run], yarn: Yarn, prefix: Path) -> None:
+    assert ry("up", "l", "--environment", prefix, *ONE, "--max-lifetime", "10 s", "--no-wait").rc == 0
+    wait("the cluster's end", lambda: yarn.live() == {}, 120)
     seen = ry("status", "l")
-    assert (seen.rc, "ended after 15s, its max-lifetime" in seen.out) == (1, True)
+    assert (seen.rc, "ended after 10s, its max-lifetime" in seen.out) == (1, True)
 
 
 def test_the_wrapper_for_cron(yarn: Yarn, prefix: Path, tmp_path: Path) -> None:
@@ -131,4 +134,5 @@ def test_the_wrapper_for_cron(yarn: Yarn, prefix: Path, tmp_path: Path) -> None:
     failed = subprocess.run(
         [tmp_path / "nightly.sh"], env={**environ, "JOB_PROGRAM": "false"}, capture_output=True, text=True, timeout=300
     )
-    assert (failed.returncode, failed.stderr.startswith("the program failed with 1: ")) == (1, True), failed.stderr
+    said = "".join(log.read_text() for log in (tmp_path / "logs").glob("*.log"))
+    assert (failed.returncode, failed.stderr.startswith("the program failed with 1: ")) == (1, True), said
