@@ -15,15 +15,10 @@ summary: the Dataset does not mind.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
 import json
-import logging
 import os
-import shutil
-import tempfile
-import time
 from importlib.util import find_spec
 from pathlib import Path
 from zipfile import ZipFile
@@ -32,16 +27,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray
+from program import run, small_spark
 from pyarrow.csv import ConvertOptions, open_csv
 from pyspark.sql import functions as F  # noqa: N812 - everybody calls it so
-
-import rayyarn
 
 QUARTERS = 4  # as many Spark tasks read the year
 ROUNDS = 30  # trees of the model
 CHOICES = {"max_depth": [4, 8], "eta": [0.1, 0.3]}
-# Less than a minute of work: JVMs that compile quickly end a third sooner on two cores. Leave it out for longer work.
-BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 FLIGHTS = {
     "month": pa.int32(), "day": pa.int32(), "hour": pa.int32(), "time_hour": pa.string(),
     "origin": pa.string(), "carrier": pa.string(), "dep_delay": pa.float64(),
@@ -52,37 +44,13 @@ WEATHER = {
 }  # fmt: skip
 
 
-def main() -> None:
-    """Join, hand over, learn, predict, hand back, sum up, print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--report", type=Path, help="write what happened here, as JSON")
-    parser.add_argument("--storage", type=Path, help="a folder that all nodes see (default: /tmp, for a mini cluster)")
-    parser.add_argument("--stop-spark", action="store_true", help="give Spark's memory to Ray while Ray learns")
-    given = parser.parse_args()
-    logging.getLogger("ray.data").setLevel("ERROR")
-    storage = Path(tempfile.mkdtemp(prefix="rayyarn-flights-", dir=given.storage or "/tmp"))
-    clock = Clock()
-    try:
-        with rayyarn.connect() as cluster:
-            report, table = work(cluster, storage, clock, stop_spark=given.stop_spark)
-            ray.shutdown()
-    finally:
-        shutil.rmtree(storage, ignore_errors=True)
-    show(table, report, clock)
-    if given.report:
-        given.report.write_text(json.dumps({**report, "seconds": clock.laps}))
-
-
-def work(cluster, storage, clock, *, stop_spark):
-    """All of it: what happened, and the table."""
-    spark = session(cluster)
+def work(cluster, storage, given, clock):
+    """Join, hand over, learn, predict, hand back, sum up: what happened."""
+    spark = small_spark(cluster, "flights", executors=2, tasks=QUARTERS)
     clock.lap("Spark is there")
-    cluster.ray(log_to_driver=False, logging_level="ERROR")
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    clock.lap("Ray is there")
     flights = cluster.to_ray(join(spark), block_size="2MiB", progress=False)
     reader = spark.sparkContext.applicationId
-    if stop_spark:
+    if given.stop_spark:
         spark.stop()
     clock.lap("read, joined and handed to Ray")
     best = tune(flights, storage)
@@ -91,12 +59,15 @@ def work(cluster, storage, clock, *, stop_spark):
     clock.lap("trained")
     scored = predict(flights, model).materialize()
     clock.lap("predicted")
-    spark = session(cluster) if stop_spark else spark
+    if given.stop_spark:
+        spark = small_spark(cluster, "flights", executors=2, tasks=QUARTERS)
+        clock.lap("Spark is there again")
     back = cluster.to_spark(scored, spark).cache()
     table = summary(back)
     rounded = [[name, count, late] for name, count, late, *_ in table]  # what no rounding in the model can change
     report = {
         "spark": reader,
+        "summed_up_by": spark.sparkContext.applicationId,
         "joined": flights.transfer.rows,
         "transfer": str(flights.transfer),
         "best": best,
@@ -104,25 +75,14 @@ def work(cluster, storage, clock, *, stop_spark):
         "read_in": count_by(back, "read_in"),
         "scored_in": count_by(back, "scored_in"),
         "checksum": hashlib.sha256(json.dumps(sorted(rounded)).encode()).hexdigest()[:16],
+        "table": table,
     }
     clock.lap("handed back and summed up")
     spark.stop()
-    return report, table
+    return report
 
 
 # --- Spark ---------------------------------------------------------------------------------------------------------
-
-
-def session(cluster):
-    """A small Spark beside Ray."""
-    spark = cluster.spark(
-        "flights",
-        executor_instances=2, executor_cores=1, executor_memory="1g", yarn_am_memory="512m",
-        executor_extraJavaOptions=BRIEF, yarn_am_extraJavaOptions=BRIEF, driver_extraJavaOptions=BRIEF,
-        sql_shuffle_partitions=QUARTERS, locality_wait="0s", ui_enabled=False, ui_showConsoleProgress=False,
-    )  # fmt: skip
-    spark.sparkContext.setLogLevel("ERROR")
-    return spark
 
 
 def join(spark):
@@ -247,15 +207,19 @@ def tune(flights, storage):
         tune.with_parameters(trial, blocks=some),
         param_space={name: tune.grid_search(values) for name, values in CHOICES.items()},
         tune_config=tune.TuneConfig(metric="error", mode="min"),
-        run_config=tune.RunConfig(storage_path=str(storage), name="tune", verbose=0),
+        run_config=tune.RunConfig(storage_path=storage, name="tune", verbose=0),
     ).fit()
     return results.get_best_result().config
 
 
 def train(flights, best, storage):
-    """The model, fitted by one process on each of two workers, each with half of the rows."""
+    """The model, fitted by one process on each of two workers, each with half of the rows; the file it lies in."""
     from ray.train import RunConfig, ScalingConfig
     from ray.train.xgboost import RayTrainReportCallback, XGBoostTrainer
+
+    class Report(RayTrainReportCallback):
+        def after_iteration(self, model, epoch, evals_log):
+            """Nothing: each report waits until Train has looked at it, and only the model is wanted."""
 
     def fit(config):
         import ray.train
@@ -264,16 +228,16 @@ def train(flights, best, storage):
         half = ray.train.get_dataset_shard("flights").iter_batches(batch_format="pyarrow", batch_size=None)
         rows = matrix(known(pa.concat_tables(half)))
         given = {**config, "nthread": 1, "tree_method": "hist"}
-        xgboost.train(given, rows, ROUNDS, callbacks=[RayTrainReportCallback(frequency=0, checkpoint_at_end=True)])
+        xgboost.train(given, rows, ROUNDS, callbacks=[Report()])
 
     result = XGBoostTrainer(
         fit,
         train_loop_config=best,
         datasets={"flights": flights},
         scaling_config=ScalingConfig(num_workers=2, resources_per_worker={"CPU": 1}),
-        run_config=RunConfig(storage_path=str(storage), name="train"),
+        run_config=RunConfig(storage_path=storage, name="train"),
     ).fit()
-    return bytes(RayTrainReportCallback.get_model(result.checkpoint).save_raw())
+    return f"{result.checkpoint.path}/{Report.CHECKPOINT_NAME}"
 
 
 class Predictor:
@@ -282,8 +246,7 @@ class Predictor:
     def __init__(self, model) -> None:
         import xgboost
 
-        self._model = xgboost.Booster()
-        self._model.load_model(bytearray(model))
+        self._model = xgboost.Booster(model_file=model)
 
     def __call__(self, table):
         """The flights with the delay to expect."""
@@ -304,24 +267,10 @@ def predict(flights, model):
 # --- this program --------------------------------------------------------------------------------------------------
 
 
-class Clock:
-    """Seconds between the stations of this program."""
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-        self.laps: dict[str, float] = {}
-
-    def lap(self, station: str) -> None:
-        """The station is reached now."""
-        now = time.monotonic()
-        self.laps[station] = round(now - self._last, 1)
-        self._last = now
-
-
-def show(table, report, clock):
+def show(report):
     """The answer, how good it is, and who worked for it."""
     print(f"\n{'minutes late, by airline':<30}{'flights':>9}{'late':>8}{'expected':>10}{'beyond':>8}")
-    for name, flights, *minutes in table:
+    for name, flights, *minutes in report["table"]:
         print(f"{name:<30}{flights:>9,}{minutes[0]:>8.1f}{minutes[1]:>10.1f}{minutes[2]:>+8.1f}")
     print(f"\nSpark to Ray: {report['transfer']}")
     chosen = ", ".join(f"{name} {value}" for name, value in report["best"].items())
@@ -331,8 +280,7 @@ def show(table, report, clock):
     for who, did in (("Spark executor", "read_in"), ("Ray worker", "scored_in")):
         for where, rows in report[did].items():
             print(f"{who:<15} {where}  {did.removesuffix('_in'):<7}{rows:>8,} rows")
-    print("\n" + ", ".join(f"{station} {seconds} s" for station, seconds in clock.laps.items()))
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, "flights", work, show, [("--stop-spark", "give Spark's memory to Ray while Ray learns")])

@@ -10,72 +10,44 @@ The naive forecast beside it is that of a year ago plus what that year had grown
 
 from __future__ import annotations
 
-import argparse
-import json
-import logging
 import os
-import shutil
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import ray
+from program import run, small_spark
 from pyarrow.csv import ConvertOptions, open_csv
 from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812 - everybody calls it so
 from ray import tune
 
-import rayyarn
-
-BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 LAGS = 24  # months that each row looks back
 HELD_BACK = 60  # the months to forecast; as many before them choose the model
 SPACE = {"model": tune.grid_search(["ridge", "boosted trees"]), "lags": tune.grid_search([2, 13, 24])}
 
 
-def main() -> None:
-    """Features, search, forecast, summary."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--report", type=Path, help="write what happened here, as JSON")
-    parser.add_argument("--storage", type=Path, help="a folder that all nodes see (default: /tmp, for a mini cluster)")
-    given = parser.parse_args()
-    logging.getLogger("ray.data").setLevel("ERROR")
-    storage = Path(tempfile.mkdtemp(prefix="rayyarn-series-", dir=given.storage or "/tmp"))
-    try:
-        with rayyarn.connect() as cluster:
-            report = work(cluster, storage)
-            ray.shutdown()
-    finally:
-        shutil.rmtree(storage, ignore_errors=True)
-    show(report)
-    if given.report:
-        given.report.write_text(json.dumps(report))
-
-
-def work(cluster, storage):
-    """All of it: what happened."""
-    spark = cluster.spark(
-        "series",
-        executor_instances=1, executor_cores=1, executor_memory="1g", yarn_am_memory="512m", sql_shuffle_partitions=2,
-        executor_extraJavaOptions=BRIEF, yarn_am_extraJavaOptions=BRIEF, driver_extraJavaOptions=BRIEF,
-        locality_wait="0s", ui_enabled=False, ui_showConsoleProgress=False,
-    )  # fmt: skip
-    spark.sparkContext.setLogLevel("ERROR")
-    cluster.ray(log_to_driver=False, logging_level="ERROR")
-    ray.data.DataContext.get_current().enable_progress_bars = False
+def work(cluster, storage, given, clock):  # noqa: ARG001 - no options of its own
+    """Features, search, forecast, summary: what happened."""
+    spark = small_spark(cluster, "series", executors=1, tasks=2)
+    clock.lap("Spark is there")
     months = cluster.to_ray(features(spark), progress=False)
+    clock.lap("features made and handed to Ray")
     trials = search(months, storage)
     best = min(trials, key=lambda trial: trial["error"])
+    clock.lap("searched")
     forecast = ray.data.from_arrow_refs([forecasts.remote(months.to_arrow_refs(), best["choice"])])
     back = cluster.to_spark(forecast, spark).cache()
     off = [F.round(F.avg(F.abs(F.col("ppm") - F.col(guess))), 3) for guess in ("forecast", "naive")]
     years = back.groupBy(F.substring("month", 1, 4).alias("year")).agg(F.count("*"), *off).orderBy("year").collect()
-    error, naive = back.agg(*off).first()
+    where = [F.first(column) for column in ("features_in", "forecast_in")]
+    count, error, naive, features_in, forecast_in = back.agg(F.count("*"), *off, *where).first()
+    clock.lap("forecast, handed back and summed up")
     report = {
-        "months": months.transfer.rows, "trials": trials, "best": best["choice"], "error": error, "naive": naive,
-        "years": [list(row) for row in years], "forecast_in": back.first()["forecast_in"],
+        "spark": spark.sparkContext.applicationId, "months": months.transfer.rows, "transfer": str(months.transfer),
+        "trials": trials, "best": best["choice"], "forecast": count, "error": error, "naive": naive,
+        "years": [list(row) for row in years], "features_in": features_in, "forecast_in": forecast_in,
     }  # fmt: skip
     spark.stop()
     return report
@@ -86,13 +58,17 @@ def work(cluster, storage):
 
 def features(spark):
     """A row a month: its mean, and the means of the LAGS months before it."""
-    weeks = spark.range(0, 1, 1, 1).mapInArrow(read_weeks, "date string, co2 double")
-    months = weeks.groupBy(F.substring("date", 1, 6).alias("month")).agg(F.avg("co2").alias("ppm"))
+    weeks = spark.range(0, 1, 1, 1).mapInArrow(read_weeks, "date string, co2 double, features_in string")
+    months = weeks.groupBy(F.substring("date", 1, 6).alias("month")).agg(
+        F.avg("co2").alias("ppm"), F.first("features_in").alias("features_in")
+    )
     ordered = Window.orderBy("month")
-    # Two months of 1964 have no measurement: they are what the months around them were.
-    filled = months.withColumn("ppm", F.coalesce("ppm", (F.lag("ppm").over(ordered) + F.lead("ppm").over(ordered)) / 2))
+    # Five months have no measurement, three of them in a row: they are halfway between those around them.
+    before = F.last("ppm", ignorenulls=True).over(ordered.rowsBetween(Window.unboundedPreceding, -1))
+    after = F.first("ppm", ignorenulls=True).over(ordered.rowsBetween(1, Window.unboundedFollowing))
+    filled = months.withColumn("ppm", F.coalesce("ppm", (before + after) / 2))
     lags = [F.lag("ppm", back).over(ordered).alias(f"lag{back}") for back in range(1, LAGS + 1)]
-    return filled.select("month", "ppm", *lags).dropna().orderBy("month")
+    return filled.select("month", "ppm", "features_in", *lags).dropna().orderBy("month")
 
 
 def read_weeks(batches):
@@ -101,7 +77,10 @@ def read_weeks(batches):
     for _ in batches:
         with place.open("rb") as file:
             kinds = {"date": pa.string(), "co2": pa.float64()}
-            yield from open_csv(file, convert_options=ConvertOptions(column_types=kinds, include_columns=list(kinds)))
+            for batch in open_csv(
+                file, convert_options=ConvertOptions(column_types=kinds, include_columns=list(kinds))
+            ):
+                yield batch.append_column("features_in", pa.array([here()] * len(batch), pa.string()))
 
 
 # --- Ray -----------------------------------------------------------------------------------------------------------
@@ -120,7 +99,7 @@ def search(months, storage):
     results = tune.Tuner(
         tune.with_parameters(trial, blocks=months.to_arrow_refs()),
         param_space=SPACE,
-        run_config=tune.RunConfig(storage_path=str(storage), name="search", verbose=0),
+        run_config=tune.RunConfig(storage_path=storage, name="search", verbose=0),
     ).fit()
     return [
         {"choice": one.config, "error": one.metrics["error"], "where": one.metrics["where"]} for one in results
@@ -132,7 +111,7 @@ def forecasts(blocks, choice):
     """The last months as the chosen model and the naive one see them, each a month ahead."""
     table = pa.concat_tables(ray.get(blocks))
     naive = table["lag12"].to_numpy() + table["lag1"].to_numpy() - table["lag13"].to_numpy()
-    last = table.slice(len(table) - HELD_BACK).select(["month", "ppm"])
+    last = table.slice(len(table) - HELD_BACK).select(["month", "ppm", "features_in"])
     last = last.append_column("forecast", pa.array(predict(choice, table, HELD_BACK)))
     last = last.append_column("naive", pa.array(naive[-HELD_BACK:]))
     return last.append_column("forecast_in", pa.array([here()] * len(last), pa.string()))
@@ -162,15 +141,19 @@ def here():
 
 def show(report):
     """What was tried where, and how good the best is."""
-    print(f"\n{report['months']} months, each with {LAGS} before it\n\n{'model':<15}{'lags':>5}{'error':>9}  tried in")
+    print(f"\nSpark to Ray: {report['transfer']}: months, each with {LAGS} before it")
+    print(f"\n{'model':<15}{'lags':>5}{'error':>9}  tried in")
     for one in sorted(report["trials"], key=lambda one: one["error"]):
         print(f"{one['choice']['model']:<15}{one['choice']['lags']:>5}{one['error']:>9.3f}  {one['where']}")
     print(f"\n{'year':<6}{'months':>7}{'error':>9}{'naive':>9}   parts per million, mean absolute, a month ahead")
-    for year, months, error, naive in report["years"]:
+    for year, months, error, naive in [*report["years"], ["all", *(report[k] for k in ("forecast", "error", "naive"))]]:
         print(f"{year:<6}{months:>7}{error:>9.3f}{naive:>9.3f}")
-    print(f"{'all':<6}{HELD_BACK:>7}{report['error']:>9.3f}{report['naive']:>9.3f}")
-    print(f"\nforecast in {report['forecast_in']}, summed up by Spark")
+    print(f"\nthe best, {report['best']['model']} with {report['best']['lags']} lags, is off by ", end="")
+    print(f"{1 - report['error'] / report['naive']:.0%} less than the naive forecast")
+    print(f"\nSpark executor  {report['features_in']}  made the features")
+    print(f"Ray worker      {report['forecast_in']}  made the forecast")
+    print(f"Spark           {report['spark']}  summed it up")
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, "series", work, show)
