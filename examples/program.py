@@ -24,6 +24,7 @@ BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's newer output draws a table even when it shall say nothing
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # Train looks for what its workers report every 2 s, and three times
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a process that waits for a cloud's notice; YARN gives none
 }
 
 
