@@ -1,8 +1,11 @@
+import dataclasses
+import resource
 import signal
 import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from doctors_edge import Edge
 from rayyarn_cli import main
 from sites import make_site
 from yarn import Driver, Manager, Master, Yarn
@@ -104,3 +107,14 @@ def ry(capsys):
     yield run
     for signum, handler in kept.items():
         signal.signal(signum, handler)
+
+
+@pytest.fixture
+def edge(manager, site, tmp_path, monkeypatch):
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "yarn").touch(0o755)
+    made = Edge(manager, site, tmp_path, monkeypatch)
+    made.use(dataclasses.replace(site, environ={**site.environ, "PATH": str(tools)}))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (65536, resource.RLIM_INFINITY))
+    return made

@@ -71,6 +71,6 @@ def test_processes(case, tmp_path):
     if case == "whoever is started dies with us":
         assert done.returncode == -9
         gone = subprocess.run(["ps", "-o", "stat=", "-p", done.stdout.strip()], capture_output=True, text=True)
-        assert gone.stdout.strip() in ("", "Z")
+        assert gone.stdout.strip()[:1] in ("", "Z")
     else:
         assert done.returncode == 0, done.stderr
