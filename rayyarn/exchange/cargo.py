@@ -14,6 +14,7 @@ from typing import Any
 from rayyarn.errors import ExchangeRefused, UsageError
 from rayyarn.exchange import schema, spark_side, travel
 from rayyarn.exchange.ends import sender
+from rayyarn.exchange.ends.telling import telling_line
 
 PATHS = ("jvm", "python")
 
@@ -100,7 +101,7 @@ def load(frame: Any, path: str | None) -> Cargo:
     """Check ``frame`` and choose a path, or take the one that is asked for. Raises ExchangeRefused, UsageError."""
     if path not in (None, *PATHS):
         raise UsageError(f"there is no path {path!r} from Spark to Ray", hint='to_ray(df, path="jvm")   # or "python"')
-    schema.refuse(frame.schema)
+    schema.refuse(_schema(frame))
     if path == "python" or (path is None and not _has_door(frame)):
         return PythonCargo(frame)
     if not _has_door(frame):
@@ -109,6 +110,20 @@ def load(frame: Any, path: str | None) -> Cargo:
             hint="to_ray(df)   # takes the path that works",
         )
     return JvmCargo(frame)
+
+
+def _schema(frame: Any) -> Any:
+    """The Spark schema, which PySpark 3.5 cannot read when a column is a calendar interval."""
+    try:
+        return frame.schema
+    except Exception as error:
+        if "CANNOT_PARSE_DATATYPE" not in str(error):
+            raise
+        raise ExchangeRefused(
+            "a column has a type that this PySpark itself cannot read",
+            log=telling_line(error),
+            hint="df.selectExpr(...)   # cast it to a string, or leave it out",
+        ) from None
 
 
 def _has_door(frame: Any) -> bool:

@@ -155,6 +155,8 @@ def hopeless(cluster, spark):
         ended = "finished"
     except KeyboardInterrupt:
         ended = "KeyboardInterrupt"
+    except rayyarn.RayYarnError as error:
+        ended = line(error)
     seconds = time.monotonic() - began
     time.sleep(1)
     running = list(spark.sparkContext.statusTracker().getActiveJobsIds())

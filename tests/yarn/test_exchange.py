@@ -141,7 +141,8 @@ def test_what_cannot_be_carried_is_refused_before_any_job(seen: Seen) -> None:
     facts = {one["name"]: one for one in seen["refused"]}
     assert "i is a year-month interval" in facts["year-month interval"]["error"]
     assert "s.a[] is a year-month interval" in facts["nested year-month interval"]["error"]
-    assert "i is a calendar interval" in facts["calendar interval"]["error"]
+    told = ("i is a calendar interval", "a type that this PySpark itself cannot read")  # the latter before Spark 4
+    assert any(text in facts["calendar interval"]["error"] for text in told)
     assert "two columns are called 'x'" in facts["duplicate names"]["error"]
     assert facts["path"]["code"] == "bad_usage"
     for name in ("year-month interval", "nested year-month interval", "calendar interval", "duplicate names"):
