@@ -29,7 +29,7 @@ from exchange_facts import CHECKS, say
 import rayyarn
 
 ORDER = ("faults", "hopeless", "refusals", "shapes", "leases", "types", "strangers", "busy", "one_partition",
-         "many_partitions", "nodes_die", "after_spark")  # fmt: skip
+         "many_partitions", "after_spark")  # fmt: skip
 MODULES = (exchange_big, exchange_faults, exchange_leases, exchange_nodes, exchange_shapes, exchange_strangers,
            exchange_types)  # fmt: skip
 BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"

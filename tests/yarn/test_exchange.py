@@ -101,6 +101,7 @@ def test_every_row_arrives_exactly_once_from_spark_35(seen_on_35: Seen) -> None:
     assert (fact["orphans"], fact["left"]) == (0, 0)
 
 
+@pytest.mark.big  # whole nodes come and go: more than a minute, and longer on a busy machine
 @pytest.mark.parametrize("name", ["two nodes die, one after the other", "two nodes die at once"])
 def test_nodes_that_die_cost_time_and_no_row(seen: Seen, name: str) -> None:
     fact = next(one for one in seen["fault"] if one["name"] == name)

@@ -39,7 +39,7 @@ pytestmark = [pytest.mark.big, pytest.mark.timeout(1500)]
 @pytest.fixture(scope="module")
 def seen(yarn: Yarn) -> Seen:
     """What all checks said on Spark 3.5."""
-    found = run(yarn, spark_35(), [], ["exchange_checks.py"], limit=1400)
+    found = run(yarn, spark_35(), [], ["exchange_checks.py"], ["exchange_checks.py", "nodes_die"], limit=1400)
     title(found, "all checks")
     for one in found["fault"]:
         print(f"| {one['name']} | {one['path']} | {one.get('rows', one.get('failed'))} | {one['left']} |")
