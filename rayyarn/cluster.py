@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rayyarn import access, hadoop, register, state, teardown
+from rayyarn import access, hadoop, register, state, store, teardown
 from rayyarn.errors import ClusterNotFound, RayYarnError, SpecError
 from rayyarn.rm import App, ResourceManager
 from rayyarn.steps import SILENT, Reporter, Steps
@@ -115,7 +115,10 @@ def _last(rm: ResourceManager, name: str) -> App | None:
     """The latest cluster of that name, unless it was taken down by `down`: it failed, or reached a limit of its own."""
     ended = rm.apps(tag=f"{register.TAG}-{name}", states=("FAILED", "KILLED", "FINISHED"))
     last = ended[-1] if ended else None
-    return last if last is not None and register.STOPPED not in last.diagnostics else None
+    if last is None or register.STOPPED in last.diagnostics:
+        return None
+    # One that was taken down often says only that it completed: Skein's master ends when its containers have.
+    return last if last.final != "SUCCEEDED" or store.IDLE_TIMEOUT in last.diagnostics else None
 
 
 def _glance(site: hadoop.Hadoop, app: App) -> ClusterStatus:

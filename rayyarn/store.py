@@ -18,6 +18,9 @@ WANTED = "wanted"  # {"workers": n, "min_workers": m} as JSON, from the head
 IDLE = "idle"  # Idle as JSON, from the head, on a cluster with an idle-timeout
 CONNECTION = "connection"  # the connection document, for the containers
 
+# In the diagnostics of a cluster that ended because nothing ran on it.
+IDLE_TIMEOUT = "its idle-timeout"
+
 # An unconfirmed cluster whose lease has not moved for so long ends itself. `up` raises the number every second; a
 # suspended or partitioned edge may be silent for some seconds, and a killed one should not cost the queue a minute.
 LEASE_SECONDS = 15.0

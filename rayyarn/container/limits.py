@@ -50,5 +50,5 @@ class Limits:
         since = time.time() - (now - self._busy) if self.state.since is None else self.state.since
         self.state = store.Idle(since=since, drivers=seen.drivers)
         if now - self._busy >= self._idle:
-            return "SUCCEEDED", f"ended after {format_duration(self._idle)} without work, its idle-timeout"
+            return "SUCCEEDED", f"ended after {format_duration(self._idle)} without work, {store.IDLE_TIMEOUT}"
         return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from rayyarn import cluster, connection, home, register, store, teardown, vault
-from rayyarn.errors import ClusterFailed, RayYarnError, YarnUnreachable
+from rayyarn.errors import ClusterFailed, ClusterNotFound, RayYarnError, YarnUnreachable
 from rayyarn.rm import ResourceManager
 from rayyarn.skein_am import Credentials, MasterUnreachable
 from rayyarn.spec import ClusterSpec
@@ -102,6 +102,16 @@ def test_status_of_a_failed_cluster_says_why(yarn, site):
     (one,) = cluster.status("demo").clusters
     assert (one.state, one.why) == ("failed", "the Ray head was lost: the raylet ended")
     assert on_edge() == []  # swept
+
+
+def test_status_of_what_ended_well_tells_only_of_its_own_limits(yarn, site):
+    cluster.up(SPEC)
+    yarn.end(APP, "FINISHED", "SUCCEEDED", "Application completed successfully.")
+    with pytest.raises(ClusterNotFound):
+        cluster.status("demo")
+    yarn.apps[APP]["diagnostics"] = "ended after 30m without work, its idle-timeout"
+    (one,) = cluster.status("demo").clusters
+    assert (one.state, one.why) == ("stopped", "ended after 30m without work, its idle-timeout")
 
 
 def test_status_needs_no_driver(yarn, site):
