@@ -173,7 +173,6 @@ class Launch:
 
     def _kill(self, app_id: str) -> None:
         teardown.kill(self._rm, app_id, "taken back by the `rayyarn up` that submitted it")
-        teardown.remove_staging(self._site, self._fs, app_id)
 
     def _kill_launched(self, generation: str) -> None:
         for app in self._rm.apps(tag=register.launch_tag(generation)):

@@ -19,6 +19,5 @@ def make_site(folder, *addresses):
 
 def left(site, tmp_path):
     """What is there of clusters, on the edge and on the default file system."""
-    mine = tmp_path / "fs" / "user" / "me"
-    places = [home.clusters(site.yarn_id), mine / ".rayyarn" / "apps", mine / ".skein"]
+    places = [home.clusters(site.yarn_id), tmp_path / "fs" / "user" / "me" / ".rayyarn" / "apps"]
     return [path.name for place in places if place.exists() for path in place.iterdir()]

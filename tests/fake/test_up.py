@@ -39,7 +39,7 @@ def test_up_makes_a_cluster_and_says_where_it_is(yarn, site, tmp_path):
         "YARN's register", "skein's driver", "submit", "the application master", "the head", "the workers",
         "connection file",
     ]  # fmt: skip
-    assert len(left(site, tmp_path)) == 4  # the document and the secrets here, two folders on the file system
+    assert len(left(site, tmp_path)) == 3  # the document and the secrets here, and one folder on the file system
 
 
 def test_up_again_changes_nothing_and_starts_no_driver(yarn, site):
@@ -95,7 +95,7 @@ def test_keep_leaves_a_failed_cluster_for_inspection(yarn, site, tmp_path):
     with pytest.raises(ClusterFailed):
         cluster.up(SPEC, keep=True)
     assert yarn.live() == ["application_1_0001"]
-    assert len(left(site, tmp_path)) == 4
+    assert len(left(site, tmp_path)) == 3
     gc.collect()  # the hold on the secrets is for this process's life
 
 
@@ -164,7 +164,7 @@ def test_five_ups_at_once_make_one_cluster(yarn, site, tmp_path):
     assert len({result.application for result in results}) == 1
     assert yarn.live() == [results[0].application]
     assert sum(result.changed for result in results) == 1
-    assert len(left(site, tmp_path)) == 4
+    assert len(left(site, tmp_path)) == 3
     assert connection.read(home.clusters("test") / "demo.json").secret("key").exists()
 
 
