@@ -18,7 +18,6 @@ from rayyarn import diagnose, home
 from rayyarn.errors import JavaNotFound
 from rayyarn.hadoop import QUICK_JVM
 from rayyarn.skein_am.wire import CALL_LIMIT, Credentials, DriverUnreachable, channel, security, translated
-from rayyarn.steps import signals_held
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,18 +121,19 @@ class Driver:
 
     def close(self) -> None:
         """End the JVM: it exits when its standard input closes, and is killed when it does not, or still boots."""
-        with signals_held():  # a second Ctrl-C must not leave its folder behind
-            try:
-                if self._client is None:  # still booting: it would hear of its closed input after seconds
-                    self._process.kill()
-                else:
-                    self._client.close()
-                if self._process.stdin is not None:
-                    with contextlib.suppress(OSError):
-                        self._process.stdin.close()
-                self._wait()
-            finally:
-                self._forget()
+        try:
+            if self._client is None:  # still booting: it would hear of its closed input after seconds
+                self._process.kill()
+            else:
+                self._client.close()
+            if self._process.stdin is not None:
+                with contextlib.suppress(OSError):
+                    self._process.stdin.close()
+            self._wait()
+        finally:  # also when Ctrl-C comes just now
+            if self._process.poll() is None:
+                self._process.kill()
+            self._forget()
 
     def _wait(self) -> None:
         try:
