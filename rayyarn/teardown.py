@@ -131,17 +131,17 @@ def sweep(site: Hadoop, rm: ResourceManager) -> None:
     with contextlib.suppress(RayYarnError, OSError):
         _sweep_edge(site, rm)
     with contextlib.suppress(RayYarnError, OSError):
-        fs = filesystem.open(site)
-        if not fs.jvm:  # nobody waits seconds for this
-            _sweep_folders(site, rm, fs)
-            for kind in archives.KINDS:
-                stage.sweep(fs, archives.folder(site, kind))
+        fs = filesystem.open(site, jvm=False)  # nobody waits seconds for this, also where WebHDFS turns out closed
+        _sweep_folders(site, rm, fs)
+        for kind in archives.KINDS:
+            stage.sweep(fs, archives.folder(site, kind))
 
 
 def _sweep_edge(site: Hadoop, rm: ResourceManager) -> None:
-    for folder in (folder for kind in ("driver-*", "edge-*") for folder in home.cache().glob(kind)):
-        if home.abandoned(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+    for kind in ("driver-*", "edge-*"):
+        for folder in home.cache().glob(kind):
+            if home.abandoned(folder):
+                shutil.rmtree(folder, ignore_errors=True)
     here, used = home.clusters(site.yarn_id), set()
     for path in here.glob("*.json"):
         with contextlib.suppress(RayYarnError):
@@ -166,19 +166,14 @@ def _is_stale(rm: ResourceManager, folder: Path) -> bool:
 
 def _sweep_folders(site: Hadoop, rm: ResourceManager, fs: FileSystem) -> None:
     """Folders of applications that are over. YARN forgets those in time: then the folder must say that it was ours."""
-    for app_id in _application_ids(fs, app_folder.parent(site)):
+    documented, staged = fs.list(app_folder.parent(site)), fs.list(f"{site.home}/.skein")
+    for app_id in sorted({*documented, *staged}):
+        if not app_id.startswith("application_"):
+            continue
         app = rm.app(app_id)
-        if _over(app) if app is not None else _of_this_yarn(fs, site, app_id):
+        if _over(app) if app is not None else app_id in documented and _of_this_yarn(fs, site, app_id):
             remove_staging(site, fs, app_id)
             AppFolder(fs, site, app_id).remove()
-    for app_id in _application_ids(fs, f"{site.home}/.skein"):
-        app = rm.app(app_id)
-        if app is not None and _over(app):
-            remove_staging(site, fs, app_id)
-
-
-def _application_ids(fs: FileSystem, place: str) -> list[str]:
-    return [name for name in fs.list(place) if name.startswith("application_")]
 
 
 def _over(app: App) -> bool:

@@ -5,9 +5,11 @@ import socket
 from dataclasses import replace
 
 import pytest
+from sites import make_site
 
 from rayyarn import cluster, connection, home, register, store, teardown, vault
 from rayyarn.errors import ClusterFailed, ClusterNotFound, RayYarnError, YarnUnreachable
+from rayyarn.filesystem.fsshell import FsShell
 from rayyarn.rm import ResourceManager
 from rayyarn.skein_am import Credentials, MasterUnreachable
 from rayyarn.spec import ClusterSpec
@@ -205,6 +207,19 @@ def test_the_sweep_never_fails(site, monkeypatch):
     home.write_private(home.clusters("test") / "demo.json", b"not a connection")
     monkeypatch.setattr(ResourceManager, "app", broken)
     teardown.sweep(site, ResourceManager(site))
+
+
+def test_the_sweep_starts_no_jvm_where_webhdfs_turns_out_closed(manager, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAYYARN_HOME", str(tmp_path / "home"))
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        address = f"127.0.0.1:{gone.getsockname()[1]}"
+    found = make_site(tmp_path, manager.address)
+    hdfs = {"fs.defaultFS": "hdfs://nn:8020", "dfs.namenode.http-address": address}
+    there = replace(found, properties={**found.properties, **hdfs})
+    started = []
+    monkeypatch.setattr(FsShell, "_run", lambda _, *arguments, **__: started.append(arguments))
+    teardown.sweep(there, ResourceManager(there))
+    assert started == []
 
 
 def test_the_lowest_id_is_the_cluster_and_all_of_a_name_go_down(yarn, site):
