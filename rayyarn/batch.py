@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from rayyarn.spec import ClusterSpec
 
 IfRunning = Literal["fail", "skip", "wait", "reuse"]
-IF_RUNNING: tuple[IfRunning, ...] = ("fail", "skip", "wait", "reuse")
 _LOOK = 2.0
 
 
@@ -33,7 +32,7 @@ _LOOK = 2.0
 class BatchResult:
     """What became of the program. ``exit_code`` is its own (128 + n after signal n), None when it was not started.
 
-    ``cluster``: ``ended`` with the program, ``kept`` (it failed and was to be kept, or it was not ours), or ``none``.
+    ``cluster``: ``ended`` with the program, or ``kept`` (it failed and was to be kept, or the cluster was not ours).
     """
 
     name: str

@@ -53,7 +53,7 @@ class Setting:
         if self.kind == "duration":
             if not value:
                 return "off"
-            return f"{value / 60:g} min" if value % 60 == 0 and value else f"{value:g} s"
+            return f"{value / 60:g} min" if value % 60 == 0 else f"{value:g} s"
         if self.kind == "mapping":
             return ", ".join(f"{name}=***" for name in value)
         return ", ".join(value) if self.kind == "paths" else str(value)

@@ -136,47 +136,49 @@ class Waiting:
         return master
 
     def _head(self, step: Step, master: AppMaster) -> ClusterStatus | None:
-        status = self.look(master)
-        self._give_up_early(step, master, "head")
+        status, ours = self.look(master), self._containers(step, master, "head")
+        self._give_up_early(step, ours, "head")
         head = next((node for node in status.nodes if node.role == "head"), None)
         if head is not None and head.state == "ready" and status.address:
             return status
-        step.update(self._missing(step, master, "head", status) or status.why)
+        step.update(self._missing(step, ours, "head", status) or status.why)
         return None
 
     def _workers(self, step: Step, master: AppMaster, least: int) -> ClusterStatus | None:
-        status = self.look(master)
+        status, ours = self.look(master), self._containers(step, master, "worker")
         if not status.workers:
-            self._give_up_early(step, master, "worker")
+            self._give_up_early(step, ours, "worker")
         counted = sum(node.role == "worker" and node.state == "ready" and node.in_ray for node in status.nodes)
         if counted >= least:
             return status
-        missing = self._missing(step, master, "worker", status)
+        missing = self._missing(step, ours, "worker", status)
         step.update("; ".join(filter(None, [status.why or f"{counted} of {status.wanted} workers", missing])))
         return None
 
-    def _missing(self, step: Step, master: AppMaster, service: str, status: ClusterStatus) -> str:
+    def _containers(self, step: Step, master: AppMaster, service: str) -> list[dict[str, Any]]:
+        """Every container of ``service`` ever asked for, once the wait is long enough for them to matter."""
+        if step.seconds < min(_HOPELESS_AFTER, _NEWS_AFTER):
+            return []
+        return [one for one in master.containers() if one["service"].startswith(f"{service}_")]
+
+    def _missing(self, step: Step, ours: list[dict[str, Any]], service: str, status: ClusterStatus) -> str:
         """What containers of ``service`` that say nothing yet wait for, once that takes long."""
         if step.seconds < _NEWS_AFTER:
             return ""
         speaking = {node.container for node in status.nodes}
-        silent = [one for one in master.containers() if one["service"].startswith(f"{service}_")]
-        asked = sum(one["state"] in ("WAITING", "REQUESTED") for one in silent)
+        asked = sum(one["state"] in ("WAITING", "REQUESTED") for one in ours)
         if asked:
             return self._room.missing(service, asked, status.queue)
-        unpacking = sum(one["state"] == "RUNNING" and one["container"] not in speaking for one in silent)
+        unpacking = sum(one["state"] == "RUNNING" and one["container"] not in speaking for one in ours)
         if not unpacking:
             return ""
         return "its container unpacks the environment" if service == "head" else f"{unpacking} unpack the environment"
 
-    def _give_up_early(self, step: Step, master: AppMaster, service: str) -> None:
+    def _give_up_early(self, step: Step, ours: list[dict[str, Any]], service: str) -> None:
         """Containers that keep dying before one works will not do better in ten minutes."""
         if step.seconds < _HOPELESS_AFTER:
             return
-        ended = [
-            found for found in master.containers()
-            if found["state"] == "FAILED" and found["service"].startswith(f"{service}_")
-        ]  # fmt: skip
+        ended = [one for one in ours if one["state"] == "FAILED"]
         if len(ended) >= _HOPELESS:
             text = ended[-1]["exit_message"]
             raise diagnose.explain(text, app_id=self._app_id) or ClusterFailed(

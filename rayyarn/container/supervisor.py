@@ -53,7 +53,7 @@ class Supervisor:
     ) -> None:
         """``wanted``: how many workers there shall be; None on a worker. ``lease``: see ``rayyarn.store.LEASE``.
 
-        ``limits``: how long the cluster may live, on the head.
+        ``limits``: how long the cluster may live; the head keeps them.
         """
         self._post, self._node, self._token, self._wanted, self._lease = post, node, token, wanted, lease
         self._limits = limits
@@ -241,8 +241,8 @@ def main() -> int:
     if state.role == "head":
         signal.signal(signal.SIGTERM, partial(_say_why_and_drop, post))
     limits = Limits(told.get("idle_timeout", 0), told.get("max_lifetime", 0), Activity(token))
-    head = {"wanted": told["wanted"], "lease": told["lease"], "limits": limits} if state.role == "head" else {}
-    return Supervisor(post, node, token, **{"wanted": None, **head}).run()
+    wanted, lease = told.get("wanted"), told.get("lease", False)
+    return Supervisor(post, node, token, wanted=wanted, lease=lease, limits=limits).run()
 
 
 def ray_environ(folder: Path) -> dict[str, str]:
