@@ -8,12 +8,12 @@ nothing running, are no work. Programs on the edge have a raylet of their own an
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from rayyarn.container.gcs import messages
+from rayyarn.container import ray_rpc
 
-_CALL_LIMIT = 3.0
 _DRIVER = 1  # WorkerType.DRIVER in src/ray/protobuf/common.proto
 
 
@@ -29,29 +29,27 @@ class Activity:
     """Asks Ray's nodes with the cluster's token."""
 
     def __init__(self, token: str) -> None:
-        self._metadata = (("authorization", f"Bearer {token}"),)
+        self._metadata = ray_rpc.bearer(token)
 
     def look(self, nodes: list[dict[str, Any]]) -> Seen:
-        """What ``nodes`` (alive, as ``Gcs.nodes`` gives them) do at this moment."""
+        """What ``nodes`` (alive, as ``Gcs.nodes`` gives them) do at this moment; all are asked at once."""
         workers, silent = [], False
-        for node in nodes:
-            try:
-                workers += self._ask(f"{node['ip']}:{node['port']}").core_workers_stats
-            except Exception as error:  # whatever grpc raises: who does not answer may be busy
-                logging.warning("the raylet of %s did not answer: %s", node["name"], error)
-                silent = True
+        with ExitStack() as links:
+            asked = [(node, self._ask(links, f"{node['ip']}:{node['port']}")) for node in nodes]
+            for node, answer in asked:
+                try:
+                    workers += answer.result().core_workers_stats
+                except Exception as error:  # whatever grpc raises: who does not answer may be busy
+                    logging.warning("the raylet of %s did not answer: %s", node["name"], error)
+                    silent = True
         busy = any(one.num_pending_tasks or one.num_running_tasks or one.task_queue_length for one in workers)
         drivers = sorted({f"{one.ip_address} pid {one.pid}" for one in workers if one.worker_type == _DRIVER})
         return Seen(busy or silent, tuple(drivers))
 
-    def _ask(self, address: str) -> Any:
-        import grpc
-
-        pb = messages("node_manager_pb2")
-        with grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
-            call = channel.unary_unary(
-                "/ray.rpc.NodeManagerService/GetNodeStats",
-                request_serializer=lambda request: request.SerializeToString(),
-                response_deserializer=pb.GetNodeStatsReply.FromString,
-            )
-            return call(pb.GetNodeStatsRequest(), timeout=_CALL_LIMIT, metadata=self._metadata)
+    def _ask(self, links: ExitStack, address: str) -> Any:
+        """The raylet's answer, to be waited for; its channel is closed with ``links``."""
+        pb = ray_rpc.messages("node_manager_pb2")
+        call = ray_rpc.method(
+            links.enter_context(ray_rpc.channel(address)), "NodeManagerService/GetNodeStats", pb.GetNodeStatsReply
+        )
+        return call.future(pb.GetNodeStatsRequest(), timeout=ray_rpc.CALL_LIMIT, metadata=self._metadata)

@@ -1,32 +1,13 @@
-"""Ray's GCS asked directly over gRPC: who is alive, and does it turn strangers away.
+"""Ray's GCS asked directly: who is alive, and does it turn strangers away.
 
-``import ray`` costs a supervisor 100 MB and over a second. The messages alone, loaded from the installed ray without
-running its ``__init__``, cost 15 MB and 0.1 s. Tried with ray 2.60; service names: src/ray/protobuf/gcs_service.proto,
-token in the ``authorization`` metadata: docs.ray.io, "Token authentication".
+Service names: src/ray/protobuf/gcs_service.proto.
 """
 
 from __future__ import annotations
 
-import importlib
-import sys
-from importlib.util import find_spec
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-_CALL_LIMIT = 3.0
-
-
-def messages(module: str) -> Any:
-    """One of Ray's message modules, such as ``gcs_service_pb2``."""
-    if "ray" not in sys.modules:
-        spec = find_spec("ray")
-        if spec is None or spec.origin is None:
-            raise ModuleNotFoundError("no module named 'ray' in the environment")
-        package = ModuleType("ray")
-        package.__path__ = [str(Path(spec.origin).parent)]
-        sys.modules["ray"] = package
-    return importlib.import_module(f"ray.core.generated.{module}")
+from rayyarn.container import ray_rpc
 
 
 class Gcs:
@@ -35,10 +16,10 @@ class Gcs:
     def __init__(self, address: str, token: str) -> None:
         import grpc
 
-        self._pb = messages("gcs_service_pb2")
+        self._pb = ray_rpc.messages("gcs_service_pb2")
         self._grpc = grpc
-        self._metadata = (("authorization", f"Bearer {token}"),)
-        self._channel = grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)])
+        self._metadata = ray_rpc.bearer(token)
+        self._channel = ray_rpc.channel(address)
 
     def nodes(self) -> list[dict[str, Any]]:
         """Ray's nodes: ``node_id, name`` (the container), ``ip, port`` (the raylet's), ``alive, head, cpus, death``."""
@@ -76,9 +57,5 @@ class Gcs:
         return False
 
     def _ask(self, metadata: tuple[tuple[str, str], ...]) -> Any:
-        call = self._channel.unary_unary(
-            "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo",
-            request_serializer=lambda request: request.SerializeToString(),
-            response_deserializer=self._pb.GetAllNodeInfoReply.FromString,
-        )
-        return call(self._pb.GetAllNodeInfoRequest(), timeout=_CALL_LIMIT, metadata=metadata)
+        call = ray_rpc.method(self._channel, "NodeInfoGcsService/GetAllNodeInfo", self._pb.GetAllNodeInfoReply)
+        return call(self._pb.GetAllNodeInfoRequest(), timeout=ray_rpc.CALL_LIMIT, metadata=metadata)
