@@ -8,10 +8,12 @@ import pytest
 from doctors_edge import Edge
 from rayyarn_cli import main
 from sites import make_site
+from supervised import Clock, Gcs
 from yarn import Driver, Manager, Master, Yarn
 
 from rayyarn import access, archives, hadoop, launch, shipment, waiting
 from rayyarn.archives import ShippedEnvironment, ShippedLayer
+from rayyarn.container import supervisor
 from rayyarn.environment import Environment
 from rayyarn.fingerprint import Fingerprint
 from rayyarn.stage import Staged
@@ -117,4 +119,13 @@ def edge(manager, site, tmp_path, monkeypatch):
     made = Edge(manager, site, tmp_path, monkeypatch)
     made.use(dataclasses.replace(site, environ={**site.environ, "PATH": str(tools)}))
     monkeypatch.setattr(resource, "getrlimit", lambda _: (65536, resource.RLIM_INFINITY))
+    return made
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(supervisor, "time", made)
+    monkeypatch.setattr(supervisor, "Gcs", Gcs)
+    monkeypatch.setattr(supervisor.processes, "reap", lambda but=None: None)
     return made

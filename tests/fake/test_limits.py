@@ -1,5 +1,8 @@
 """How long a cluster may live, with a clock that is set and a Ray that does as it is told."""
 
+import pytest
+from supervised import Master, make, stop_at
+
 from rayyarn import store
 from rayyarn.container.activity import Seen
 from rayyarn.container.limits import Limits
@@ -78,3 +81,22 @@ def test_the_time_since_when_it_is_idle_does_not_move():
     after(limits, clock, 30)
     assert limits.state == since, "it would be written to the store at each look"
     assert store.Idle.from_json(since.to_json()) == since
+
+
+@pytest.mark.parametrize("ended", [("FAILED", "ended after 1m, its max-lifetime"), None])
+def test_a_head_that_reaches_a_limit_says_so(clock, ended):
+    class Limits:
+        state = store.Idle()
+
+        def over(self, nodes, *, usable):
+            self.state = store.Idle(since=5.0)
+            return ended if clock.now > 1060 else None
+
+    master = Master()
+    head, node = make(clock, master, head=True, limits=Limits())
+    if ended is None:
+        stop_at(clock, master, 90)
+    assert head.run() == 0
+    assert master.ended == ended
+    assert node.stopped == 1
+    assert store.Idle.from_json(master.keys[store.IDLE]) == store.Idle(since=5.0)

@@ -3,130 +3,11 @@
 import json
 
 import pytest
+from supervised import Gcs, Master, make, state_of, stop_at
 
 from rayyarn import store
 from rayyarn.container import supervisor
 from rayyarn.container.post import Post
-from rayyarn.container.supervisor import Supervisor
-from rayyarn.skein_am import MasterUnreachable
-
-
-class Master:
-    """Keys, and what the application ended as. ``dead`` lets every call fail."""
-
-    address = "127.0.0.1:7000"
-
-    def __init__(self):
-        self.keys, self.ended, self.dead, self.written = {}, None, False, []
-
-    def _reach(self):
-        if self.dead:
-            raise MasterUnreachable("connection lost")
-
-    def read(self, prefix=""):
-        self._reach()
-        return {key: value for key, value in self.keys.items() if key.startswith(prefix)}
-
-    def write(self, key, value, *, owner=None):
-        self._reach()
-        self.written.append((key, owner))
-        self.keys[key] = value
-
-    def progress(self, share):
-        self._reach()
-        self.share = share
-
-    def shutdown(self, status, why):
-        self._reach()
-        self.ended = (status, why)
-
-
-class Node:
-    """A Ray node. ``script`` says for each start whether it becomes ready, and how it fails."""
-
-    pid = None
-
-    def __init__(self, clock, script):
-        self.clock, self.script = clock, list(script)
-        self.started, self.stopped = [], 0
-        self._ready, self._why = False, "not started"
-
-    def start(self, address):
-        self.started.append((self.clock.now, address))
-        self._ready, self._why = self.script.pop(0) if self.script else (True, None)
-
-    def registered(self):
-        return self._ready
-
-    def failure(self):
-        return self._why
-
-    def gcs_port(self):
-        return 6379
-
-    def stop(self):
-        self.stopped += 1
-
-
-class Gcs:
-    strangers_refused = True
-
-    def __init__(self, address, token):
-        assert token == "t" * 64
-
-    def answers(self):
-        return True
-
-    def refuses_strangers(self):
-        return self.strangers_refused
-
-    def nodes(self):
-        return [{"name": name, "node_id": f"id-{name}", "alive": True} for name in ("container_0", "container_1")]
-
-
-class Clock:
-    """Time that passes only when somebody sleeps; ``events`` happen at their moment."""
-
-    def __init__(self):
-        self.now, self.events = 1000.0, []
-
-    def monotonic(self):
-        return self.now
-
-    time = monotonic
-
-    def sleep(self, seconds):
-        assert self.now < 5000, "it never ends"
-        self.now += max(seconds, 0.01)
-        for event in [event for event in self.events if event[0] <= self.now]:
-            self.events.remove(event)
-            event[1]()
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    made = Clock()
-    monkeypatch.setattr(supervisor, "time", made)
-    monkeypatch.setattr(supervisor, "Gcs", Gcs)
-    monkeypatch.setattr(supervisor.processes, "reap", lambda but=None: None)
-    return made
-
-
-def make(clock, master, script=(), *, head=False, lease=False, limits=None):
-    role = "head" if head else "worker"
-    state = store.NodeState("container_0", f"{role}_0", role, "n1", "10.0.0.1")
-    node = Node(clock, script)
-    wanted = {"workers": 1, "min_workers": 1} if head else None
-    post = Post(master, state, clock.monotonic)
-    return Supervisor(post, node, "t" * 64, wanted=wanted, lease=lease, limits=limits), node
-
-
-def stop_at(clock, master, seconds):
-    clock.events.append((clock.now + seconds, lambda: master.keys.pop(store.ALIVE + "container_0")))
-
-
-def state_of(master):
-    return store.NodeState.from_json(master.keys[store.NODE + "container_0"])
 
 
 def test_a_worker_waits_for_the_head_joins_it_and_stops_when_told(clock):
@@ -280,22 +161,3 @@ def test_a_head_that_is_killed_for_its_memory_says_so(monkeypatch, used, ended):
     supervisor._say_why_and_drop(Post(master, state), 15, None)
     said = "the Ray head was killed by its NodeManager: 2.1 GiB of 2 GiB physical memory used"
     assert master.ended == (("FAILED", said) if ended else None)
-
-
-@pytest.mark.parametrize("ended", [("FAILED", "ended after 1m, its max-lifetime"), None])
-def test_a_head_that_reaches_a_limit_says_so(clock, ended):
-    class Limits:
-        state = store.Idle()
-
-        def over(self, nodes, *, usable):
-            self.state = store.Idle(since=5.0)
-            return ended if clock.now > 1060 else None
-
-    master = Master()
-    head, node = make(clock, master, head=True, limits=Limits())
-    if ended is None:
-        stop_at(clock, master, 90)
-    assert head.run() == 0
-    assert master.ended == ended
-    assert node.stopped == 1
-    assert store.Idle.from_json(master.keys[store.IDLE]) == store.Idle(since=5.0)

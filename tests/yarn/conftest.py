@@ -182,3 +182,14 @@ def no_leftovers(yarn: Yarn) -> Iterator[None]:
     left = [f"application: {text}" for text in forgotten.values()] + yarn.watch.settle(before)
     if left:
         pytest.fail("left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture
+def own(yarn: Yarn, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home for mini clusters that only this test has; whatever it leaves there is stopped."""
+    home = yarn.watch.home.parent / "own"
+    monkeypatch.setenv("RAYYARN_HOME", str(home))
+    yield home
+    for name in record.names():
+        mini_cluster.down(name)
+    shutil.rmtree(home, ignore_errors=True)

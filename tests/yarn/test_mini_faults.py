@@ -1,0 +1,194 @@
+"""What happens to the embedded Hadoop when it is interrupted, killed, or finds no place."""
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from probe import SPEC, wait
+
+from rayyarn.errors import MiniFailed
+from rayyarn.mini import address, cluster, daemons, process, record
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after", [0.3, 3.0])
+def test_interrupted(yarn, own, signum, after):
+    child = _start_up(yarn, own)
+    time.sleep(after)
+    child.send_signal(signum)
+    _, err = child.communicate(timeout=30)
+    assert child.returncode == 128 + signum, err
+    assert not (own / "mini").exists(), err
+
+
+def test_killed_and_brought_up_again(yarn, own):
+    child = _start_up(yarn, own)
+    folder = own / "mini" / "default"
+    wait(lambda: len((record.load(folder) or NoRecord).daemons) == 3, 20, "three daemons")
+    child.kill()
+    child.communicate()
+    orphans = process.of_folder(folder, marker=daemons.MARKER)
+    assert len(orphans) == 3
+    assert cluster.running() == []
+    assert cluster.status().clusters[0].state == "unfinished"
+    made = cluster.up()
+    assert not any(orphan.alive for orphan in orphans)
+    assert len(cluster.running()) == 1
+    assert made.changed
+
+
+def test_killed_and_taken_down(yarn, own):
+    child = _start_up(yarn, own)
+    wait(lambda: (own / "mini" / "default" / "record.json").exists(), 20, "the record")
+    child.kill()
+    child.communicate()
+    assert cluster.down().changed
+    assert not (own / "mini").exists()
+
+
+class NoRecord:
+    daemons = ()
+
+
+def _start_up(yarn, own):
+    program = Path(sys.executable).with_name("rayyarn")
+    return subprocess.Popen(
+        [program, "mini", "up"], env={**yarn.environ, "RAYYARN_HOME": str(own)}, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+# -- things that go wrong --------------------------------------------------------------------------------------------
+
+
+def test_a_killed_node_is_told_and_mended(own):
+    made = cluster.up()
+    os.kill(made.pids["nm2"], signal.SIGKILL)
+    wait(lambda: cluster.status().clusters[0].state == "damaged", 5, "the loss to be seen")
+    dead = {daemon.role: daemon.last_words for daemon in cluster.status().clusters[0].daemons if not daemon.alive}
+    assert list(dead) == ["nm2"]
+    assert dead["nm2"]
+    mended = cluster.up()
+    assert mended.changed
+    assert mended.pids["nm2"] != made.pids["nm2"]
+    assert (mended.pids["rm"], mended.pids["nm1"]) == (made.pids["rm"], made.pids["nm1"])
+    assert cluster.status().clusters[0].state == "running"
+
+
+def test_files_outlive_a_reboot(own):
+    made = cluster.up(nodes=1)
+    kept = Path(made.folder) / "fs" / "user" / "kept"
+    kept.write_text("mine")
+    for pid in made.pids.values():
+        os.kill(pid, signal.SIGKILL)
+    wait(lambda: not cluster.running(), 5, "all daemons to die")
+    again = cluster.up(nodes=1)
+    assert again.rm_web == made.rm_web
+    assert kept.read_text() == "mine"
+
+
+def test_a_daemon_that_cannot_start_is_quoted_at_once(own, monkeypatch):
+    monkeypatch.setattr(daemons, "_HEAP", "-Xmx1k")
+    started = time.monotonic()
+    with pytest.raises(MiniFailed, match="died while it started") as caught:
+        cluster.up()
+    assert "Too small maximum heap" in caught.value.log
+    assert time.monotonic() - started < 30
+    assert not (own / "mini").exists()
+
+
+def test_a_port_that_is_taken_moves_the_block(own):
+    folder = record.folder_of("default")
+    first = next(address.candidates(os.getuid(), str(folder)))
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the last test's sockets linger there
+        squatter.bind((first.master, 8088))
+        squatter.listen()
+        with address.reserved(os.getuid(), str(folder), 2, hdfs=False) as block:
+            assert block != first
+            with address.reserved(os.getuid(), str(folder), 2, hdfs=False) as third:
+                assert third not in (first, block)
+
+
+def test_a_port_that_is_taken_on_all_addresses_is_named(own, monkeypatch):
+    with socket.socket() as squatter:
+        squatter.bind(("0.0.0.0", 0))
+        squatter.listen()
+        port = squatter.getsockname()[1]
+        monkeypatch.setattr(address, "RM_PORTS", (port,))
+        with pytest.raises(MiniFailed, match=f"port {port} is taken") as caught:
+            cluster.up()
+    assert f":{port}" in caught.value.hint
+    assert not (own / "mini").exists()
+
+
+def test_a_full_disk_leaves_nothing(own, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(record, "save", full)
+    with pytest.raises(MiniFailed, match="No space left on device"):
+        cluster.up()
+    assert not (own / "mini").exists()
+
+
+def test_two_at_once_make_one(own):
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(cluster.up(nodes=1))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert sorted(one.changed for one in found) == [False, True]
+    assert found[0].pids == found[1].pids
+
+
+def test_down_ends_running_containers(yarn, own):
+    """On a cluster of its own: an application at work, one of whose processes forgot where it came from."""
+    made = cluster.up()
+    there = {**yarn.environ, **cluster.environ(), "RAYYARN_HOME": str(own)}
+    folder = Path(made.folder)
+    spec = yarn.watch.tmp / "probe.yaml"
+    spec.write_text(SPEC.replace("SLEEP", "env -i setsid sleep 4242 &\n      sleep 4243"))
+    code = "import sys, skein\nwith skein.Client(log_level='ERROR') as c: print(c.submit(sys.argv[1]))"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, spec], env=there, check=True, timeout=60)
+    spec.unlink()
+    wait(lambda: len(_sleepers(folder)) >= 4, 60, "containers at work")
+    sleepers = _sleepers(folder)
+    cluster.down()
+    assert not folder.exists()
+    assert not [one for one in sleepers if one.alive]
+    assert not process.of_folder(folder, marker=daemons.MARKER)
+
+
+def _sleepers(folder):
+    found = process.of_folder(folder, marker=daemons.MARKER)
+    return [one for one in found if _command(one.pid)[:1] == [b"sleep"]]
+
+
+def _command(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return []
+
+
+def test_down_spares_a_persons_shell(own):
+    """Neither the environment of `mini env` nor a terminal inside a node's folder makes a process ours."""
+    made = cluster.up(nodes=1)
+    environ = {**os.environ, **cluster.environ()}
+    inside = Path(made.folder) / "nodes" / "nm1" / "local" / "usercache"
+    inside.mkdir(parents=True, exist_ok=True)
+    with subprocess.Popen(["sleep", "30"], env=environ, cwd=inside) as shell:
+        cluster.down()
+        try:
+            assert shell.poll() is None
+        finally:
+            shell.kill()
