@@ -36,7 +36,7 @@ def examine(
     started = time.monotonic()
     environ = os.environ if environ is None else environ
     facts = Facts(spec or ClusterSpec(), hadoop_conf, started)
-    return DoctorResult(tuple(run(_checks(facts, environ, started))), time.monotonic() - started)
+    return DoctorResult(tuple(run(_checks(facts, environ, started), started)), time.monotonic() - started)
 
 
 def _checks(facts: Facts, environ: Mapping[str, str], started: float) -> list[Check]:

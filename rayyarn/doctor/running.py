@@ -86,9 +86,11 @@ class Check:
     late: str = PROBLEM
 
 
-def run(checks: Sequence[Check]) -> list[Finding]:
-    """The findings of all ``checks``, in their order; those that could not be made are told in one note at the end."""
-    begun = time.monotonic()
+def run(checks: Sequence[Check], begun: float) -> list[Finding]:
+    """The findings of all ``checks``, in their order; those that could not be made are told in one note at the end.
+
+    ``begun`` (time.monotonic): since when whoever asked has been waiting.
+    """
     started = [(check, Background(lambda check=check: list(check.look()))) for check in checks]  # type: ignore[misc]
     found: list[Finding] = []
     blocked: dict[str, list[str]] = {}
