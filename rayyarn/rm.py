@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import http.client
 import json
-import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
+from rayyarn import web_link
 from rayyarn.errors import YarnRefused, YarnUnreachable
 
 if TYPE_CHECKING:
@@ -164,13 +164,7 @@ class ResourceManager:
         )
 
     def _send(self, address: str, method: str, path: str, body: object) -> tuple[int, bytes, bool]:
-        parts, limit = urlsplit(address), self._limit or _ANSWER_LIMIT
-        if parts.scheme == "https":
-            secure = http.client.HTTPSConnection
-            link: http.client.HTTPConnection = secure(parts.netloc, timeout=limit, context=ssl.create_default_context())
-        else:
-            link = http.client.HTTPConnection(parts.netloc, timeout=limit)
-        # http.client knows nothing of http_proxy: a site's web proxy has no business between us and its YARN.
+        link = web_link.connect(address, self._limit or _ANSWER_LIMIT)
         target = f"/ws/v1/cluster/{path}"
         if not self.hadoop.secure:
             target += ("&" if "?" in path else "?") + urlencode({"user.name": self.hadoop.user})
@@ -179,8 +173,7 @@ class ResourceManager:
             link.request(method, target, json.dumps(body) if body is not None else None, headers)
             answer = link.getresponse()
             text = answer.read()
-            standby = answer.status in (302, 307) or answer.getheader("Refresh") is not None or b"standby RM" in text
-            return answer.status, text, standby
+            return answer.status, text, web_link.is_standby(answer, text)
         finally:
             link.close()
 

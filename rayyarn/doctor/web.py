@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import ssl
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
+
+from rayyarn import web_link
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,7 @@ class Answer:
 def get(url: str, limit: float) -> Answer:
     """GET ``url``; ``limit`` seconds for each word of the answer. Raises OSError and http.client.HTTPException."""
     parts = urlsplit(url)
-    link: http.client.HTTPConnection
-    if parts.scheme == "https":
-        secure = http.client.HTTPSConnection
-        link = secure(parts.netloc, timeout=limit, context=ssl.create_default_context())
-    else:
-        link = http.client.HTTPConnection(parts.netloc, timeout=limit)
+    link = web_link.connect(url, limit)
     try:
         link.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path,
                      headers={"Accept": "application/json"})  # fmt: skip
@@ -48,7 +43,7 @@ def get(url: str, limit: float) -> Answer:
         body = answer.read()
     finally:
         link.close()
-    standby = answer.status in (302, 307) or answer.getheader("Refresh") is not None or b"standby RM" in body
+    standby = web_link.is_standby(answer, body)
     return Answer(answer.status, body, standby, _skew(answer.getheader("Date"), (asked + answered) / 2))
 
 

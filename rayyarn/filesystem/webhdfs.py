@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import http.client
 import json
-import ssl
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from rayyarn import web_link
 from rayyarn.errors import RayYarnError, StagingFailed
 from rayyarn.filesystem.door import DoorClosed, FileSystem, Stat, Upload, refused
 
@@ -214,11 +214,7 @@ def namenodes(hadoop: Hadoop, authority: str) -> list[str]:
 
 def _connect(address: str, limit: float) -> tuple[http.client.HTTPConnection, str]:
     parts = urlsplit(address)
-    target = f"{parts.path}?{parts.query}"
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(parts.netloc, timeout=limit, context=context), target
-    return http.client.HTTPConnection(parts.netloc, timeout=limit), target
+    return web_link.connect(address, limit), f"{parts.path}?{parts.query}"
 
 
 def _stat(entry: dict[str, Any]) -> Stat:

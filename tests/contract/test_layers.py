@@ -14,6 +14,7 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 LEVELS = {
     "errors": 0,
     "units": 1, "home": 1, "store": 1, "sizing": 1, "editable": 1, "loose_version": 1, "gzip_stream": 1,
+    "prctl": 1, "web_link": 1,
     "steps": 2, "setting": 2, "diagnose": 2, "memo": 2, "connection": 2,
     "spec": 3, "settings_file": 3, "fingerprint": 3, "archive_index": 3, "hadoop": 3,
     "settings": 4, "environment": 4, "layer": 4, "rm": 4, "filesystem": 4, "skein_am": 4, "mini": 4,
@@ -28,7 +29,7 @@ LEVELS = {
     "batch": 13,
 }  # fmt: skip
 # What runs in containers, where only ray, pyarrow and skein's client are there.
-CONTAINER_MAY_IMPORT = {"errors", "units", "home", "store", "connection", "skein_am"}
+CONTAINER_MAY_IMPORT = {"errors", "prctl", "units", "home", "store", "connection", "skein_am"}
 # (who, whom): imported inside a function, upwards, for a reason that stands there.
 EXCEPTIONS = {("hadoop", "mini")}  # the mini cluster is a Hadoop to be found like any other
 
