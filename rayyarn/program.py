@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import signal
 import subprocess
+from functools import partial
 from typing import TYPE_CHECKING
 
-from rayyarn import edge, session
+from rayyarn import edge, prctl, session
 from rayyarn.steps import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from rayyarn.connection import Connection
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may be
 
 
 def run(
@@ -66,8 +64,9 @@ def _call(command: Sequence[str], environ: dict[str, str], log: Path | None, rep
     try:
         with log.open("ab") if log else contextlib.nullcontext() as output:
             process = subprocess.Popen(
-                list(command), env=environ, stdout=output, stderr=output, preexec_fn=_end_with_parent
-            )
+                list(command), env=environ, stdout=output, stderr=output,
+                preexec_fn=partial(prctl.end_with_parent, signal.SIGTERM),  # its Ray node ends with us, too
+            )  # fmt: skip
         for signum in early:  # they came while the program was being started
             process.send_signal(signum)
         while process.poll() is None:
@@ -86,11 +85,6 @@ def _call(command: Sequence[str], environ: dict[str, str], log: Path | None, rep
         for signum, handler in before.items():
             signal.signal(signum, handler)
     return code if code >= 0 else 128 - code
-
-
-def _end_with_parent() -> None:
-    """Have the kernel ask the program to end when this process is killed: its Ray node ends then, too. Linux only."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _let_the_program_decide(signum: int, frame: object) -> None:

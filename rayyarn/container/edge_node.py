@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from rayyarn import prctl
 from rayyarn.container import processes
 from rayyarn.container.gcs import Gcs
 from rayyarn.container.ray_node import RayNode, RayShare
@@ -39,7 +40,7 @@ def main() -> int:
         print("refused", flush=True)  # noqa: T201 - the owner reads this line
         shutil.rmtree(folder, ignore_errors=True)
         return 1
-    processes.adopt_orphans()
+    prctl.adopt_orphans()
     share = RayShare(cpus=0, gpus=0, heap=0, object_store=_STORE)
     node = RayNode(folder, folder / "ray-start.log", told["ip"], told["name"], share, os.environ)
     try:

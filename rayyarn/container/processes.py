@@ -6,25 +6,18 @@ Linux only: prctl(2) and /proc.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rayyarn import prctl
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def adopt_orphans() -> None:
-    """Become the parent of grandchildren whose parent died: Ray's workers then stay below us."""
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def start(
@@ -34,12 +27,8 @@ def start(
     with log.open("ab") as output:
         return subprocess.Popen(
             list(command), env=dict(environ), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            start_new_session=new_session, preexec_fn=_die_with_parent,
+            start_new_session=new_session, preexec_fn=partial(prctl.end_with_parent, signal.SIGKILL),
         )  # fmt: skip
-
-
-def _die_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def descendants(pid: int | None = None) -> dict[int, str]:

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rayyarn import store
+from rayyarn import prctl, store
 from rayyarn.container import processes
 from rayyarn.container.activity import Activity
 from rayyarn.container.gcs import Gcs
@@ -212,7 +212,7 @@ def main() -> int:
     os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     told = json.loads(os.environ["RAYYARN_NODE"])
     folder = Path.cwd()
-    processes.adopt_orphans()
+    prctl.adopt_orphans()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, _drop_everything)
     token = (folder / "token").read_text().strip()

@@ -9,8 +9,9 @@ import pytest
 BEGIN = """
 import os, subprocess, sys, time
 from pathlib import Path
+from rayyarn import prctl
 from rayyarn.container import processes
-processes.adopt_orphans()
+prctl.adopt_orphans()
 log = Path("log")
 def below(count):
     until = time.monotonic() + 10
