@@ -103,19 +103,14 @@ def run(
 def _await_end(rm: ResourceManager, app: App, limit: float, reporter: Reporter) -> None:
     with Steps(reporter).step(f"the end of {app.id}", limit=limit) as step:
         step.update(f"another run of {register.name_of(app)!r} uses it")
-        step.wait(lambda: not _lives(rm, app.id), every=_LOOK, hint=f"rayyarn down {register.name_of(app)}")
-
-
-def _lives(rm: ResourceManager, app_id: str) -> bool:
-    app = rm.app(app_id)
-    return app is not None and app.live
+        step.wait(lambda: rm.live(app.id) is None, every=_LOOK, hint=f"rayyarn down {register.name_of(app)}")
 
 
 def _end(site: hadoop.Hadoop, rm: ResourceManager, app_id: str, reporter: Reporter) -> None:
     """Take the cluster down. A second signal must not leave half of it; a cluster that is gone already is none."""
     with signals_held():
-        app = rm.app(app_id)
-        if app is not None and app.live:
+        app = rm.live(app_id)
+        if app is not None:
             with Steps(reporter) as steps:
                 teardown.stop(site, rm, app, steps)
         teardown.sweep(site, rm)

@@ -115,6 +115,11 @@ class ResourceManager:
         answer = self._ask("GET", f"apps/{quote(app_id)}", accept=(200, 404))
         return _app(answer["app"]) if "app" in answer else None
 
+    def live(self, app_id: str) -> App | None:
+        """One application while YARN may still run something for it, else None."""
+        app = self.app(app_id)
+        return app if app is not None and app.live else None
+
     def kill(self, app_id: str, why: str = "") -> None:
         """Ask YARN to kill the application, with ``why`` as its diagnostics; returns before it is gone."""
         wanted = {"state": "KILLED", **({"diagnostics": why} if why else {})}

@@ -90,7 +90,7 @@ def kill(rm: ResourceManager, app_id: str, why: str) -> None:
     """Have YARN kill an application, and wait until it is gone; ``why`` becomes its diagnostics."""
     rm.kill(app_id, why)
     until = time.monotonic() + _GONE_LIMIT
-    while (app := rm.app(app_id)) is not None and app.live and time.monotonic() < until:
+    while rm.live(app_id) is not None and time.monotonic() < until:
         time.sleep(_LOOK)
 
 
@@ -102,8 +102,8 @@ def remove_staging(site: Hadoop, fs: FileSystem, app_id: str) -> None:
 
 
 def _gone(rm: ResourceManager, app_id: str, step: Step) -> bool:
-    app = rm.app(app_id)
-    if app is None or not app.live:
+    app = rm.live(app_id)
+    if app is None:
         return True
     step.update(app.state)
     if step.seconds > _STOP_LIMIT:
@@ -146,8 +146,7 @@ def _sweep_edge(site: Hadoop, rm: ResourceManager) -> None:
     for path in here.glob("*.json"):
         with contextlib.suppress(RayYarnError):
             known = connection.read(path)
-            app = rm.app(known.application["id"])
-            if app is None or not app.live:
+            if rm.live(known.application["id"]) is None:
                 forget(site, known.name, known.application["id"])
             else:
                 used.add(vault.folder_of(site.yarn_id, known.name, known.generation))

@@ -84,9 +84,8 @@ def physical_memory(facts: Facts) -> Iterator[Finding]:
     name, subject, settings = "physical_memory", "physical memory", facts.settings()
     polled = [one for one in settings if _polls(one[1], _version(facts)) and _yes(one[1], "pmem-check-enabled")]
     cgroups = [one for one in settings if not _polls(one[1], _version(facts)) and _cgroups(one[1])]
-    alone = len(settings) - len(polled) - len(cgroups)
-    if alone:
-        rest = [one for one in settings if one not in polled and one not in cgroups]
+    rest = [one for one in settings if one not in polled and one not in cgroups]
+    if rest:
         text = f"nobody watches it on {_these(rest, settings)}"
         means = "a container that outgrows its size is not stopped, and takes memory from its neighbours"
         fix = f"{_NM}resource.memory.enforced=false   # and {_NM}pmem-check-enabled=true, in the nodes' yarn-site.xml"

@@ -5,6 +5,7 @@ from sites import left
 
 from rayyarn import batch, cluster, program, store
 from rayyarn.errors import ClusterDiffers, ClusterFailed, ClusterRuns, NotReady
+from rayyarn.rm import ResourceManager
 from rayyarn.spec import ClusterSpec
 
 SPEC = ClusterSpec(name="demo", workers=2, ready_timeout=5)
@@ -89,7 +90,7 @@ def test_waiting_for_the_other_run(yarn, site, programs, monkeypatch):
     with pytest.raises(NotReady, match=f"waited 0 s for the end of {APP}; last seen: another run of 'demo' uses it"):
         batch.run(SPEC, ["x"], if_running="wait", wait_limit=0.05)
     assert yarn.live() == [APP]
-    answer = batch._lives
+    answer = ResourceManager.live
     looks = []
 
     def ends_after_three(rm, app_id):
@@ -98,7 +99,7 @@ def test_waiting_for_the_other_run(yarn, site, programs, monkeypatch):
             yarn.end(APP, "FINISHED", "SUCCEEDED")
         return answer(rm, app_id)
 
-    monkeypatch.setattr(batch, "_lives", ends_after_three)
+    monkeypatch.setattr(ResourceManager, "live", ends_after_three)
     result = batch.run(SPEC, ["x"], if_running="wait")
     assert (result.application, result.exit_code) == ("application_1_0002", 0)
     assert yarn.live() == []
