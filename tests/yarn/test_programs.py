@@ -101,7 +101,9 @@ def test_spark_and_ray_in_one_program(ry: Callable[..., Run], cluster: dict[str,
         import os, ray, rayyarn
         with rayyarn.connect("p") as cluster:
             cluster.ray()
-            spark = cluster.spark("beside", executor_instances=1, executor_memory="512m", yarn_am_memory="512m")
+            # Without its pages: now and then Spark 4.3 fails to start them (ConcurrentModificationException in Jetty).
+            spark = cluster.spark("beside", executor_instances=1, executor_memory="512m", yarn_am_memory="512m",
+                                  ui_enabled=False)
             def where(rows):
                 import sys
                 yield os.environ["CONTAINER_ID"], sys.executable, os.environ["LOCALIZATION_COUNTERS"]
