@@ -8,8 +8,11 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import ray
 from exchange_facts import PARTS, ROWS, check, line, receivers, say, settled, store
 from exchange_faults import try_fault
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import rayyarn
 
@@ -49,12 +52,35 @@ def nodes_die(cluster, spark):
         try_fault(cluster, name, frame, "jvm", during=partial(kill_nodes, spark, when, at_once))
 
 
+class Reader:
+    """Holds most of a node's object store, and reads it all the while: Ray spills no object that is being read."""
+
+    def __init__(self, size):
+        self.view = ray.get(ray.put(np.zeros(size, np.uint8)))
+
+    def ready(self):
+        return self.view.nbytes
+
+
+def readers():
+    """A Reader on each node that keeps data, with a block's worth of its store left over."""
+    working = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    made = []
+    for node in working:
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        size = int(node["Resources"]["object_store_memory"]) - (20 << 20)
+        made.append(ray.remote(Reader).options(num_cpus=0, scheduling_strategy=there).remote(size))
+    ray.get([one.ready.remote() for one in made], timeout=120)
+    return made
+
+
 @check
 def full(cluster, spark):
-    """More than the stores hold, on nodes that may not spill."""
+    """More than the stores hold, on nodes that may not write to their disks and cannot spill what is being read."""
     cluster.to_ray(spark.range(0, ROWS, 1, PARTS))
+    held = readers()
     before = store()
-    frame = spark.range(0, 100_000_000, 1, 8)
+    frame = spark.range(0, 50_000_000, 1, 4)
     for path in ("jvm", "python"):
         began = time.monotonic()
         try:
@@ -65,4 +91,6 @@ def full(cluster, spark):
             del error
         seconds = time.monotonic() - began
         say("full", path=path, error=said, hint=hint, code=code, seconds=round(seconds, 1), left=settled(before))
+    for one in held:
+        ray.kill(one)
     say("full", path="afterwards", rows=cluster.to_ray(spark.range(0, ROWS, 1, PARTS)).count())
