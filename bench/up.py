@@ -51,11 +51,17 @@ def once(stack: Stack, up: list[str], seen: dict[str, list[float]]) -> None:
     seen["status: CPU"].append(cpu(lambda: stack.rayyarn("status")))
     seen["status NAME"].append(timed(lambda: stack.rayyarn("status", "b")))
     seen["exec"].append(timed(lambda: stack.rayyarn("exec", "b", "--", "python", "-c", TRIVIAL)))
+    file = Path(stack.rayyarn(*up).split("\t")[2].strip())
+    where = json.loads(file.read_text())
+    token = file.parent / where["secrets"]["token"]
+    bare = [HERE / "joining.py", stack.prefix, where["ray"]["address"], token, TRIVIAL]
+    by_hand = json.loads(stack.run([sys.executable, *bare]))
+    seen["ray start + program"].append(sum(by_hand.values()))
     seen["down"].append(timed(lambda: stack.rayyarn("down", "b")))
 
 
 def report(median: dict[str, float]) -> None:
-    parts = ("driver JVM", "submit", "master", "one container", "head to GCS", "worker's ray start")
+    parts = ("driver JVM", "submit", "master", "one container", "head to GCS", "workers' ray start")
     floor = sum(median[part] for part in parts)
     peer = median["peer: setup_ray_cluster"]
     rows = [(part, median[part], "") for part in parts]
@@ -64,7 +70,10 @@ def report(median: dict[str, float]) -> None:
     rows += [("ray.util.spark setup_ray_cluster", peer, f"{peer / median['up']:.1f} x rayyarn")]
     whole = peer + median["peer: session"]
     rows += [("  with the session it needs", whole, f"{whole / median['up']:.1f} x rayyarn")]
-    rows += [(key, median[key], "") for key in ("up, already up", "status NAME", "status: CPU", "exec", "down")]
+    bare = median["ray start + program"]
+    rows += [("ray start --address, then a trivial program", bare, "1.00")]
+    rows += [("exec of the same program", median["exec"], f"{median['exec'] / bare:.2f} x that")]
+    rows += [(key, median[key], "") for key in ("up, already up", "status NAME", "status: CPU", "down")]
     table(f"medians of {ROUNDS}", rows)
 
 

@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 
 
 def start(
-    command: Sequence[str], environ: Mapping[str, str], log: Path, *, new_session: bool = False
+    command: Sequence[str], environ: Mapping[str, str], log: Path, *, new_session: bool = False, told: bool = False
 ) -> subprocess.Popen[bytes]:
-    """Start ``command`` so that the kernel kills it when the calling thread ends. Call it from the main thread."""
+    """Start ``command`` so that the kernel kills it when the calling thread ends. Call it from the main thread.
+
+    ``told``: it reads from us; else its input is empty.
+    """
     with log.open("ab") as output:
         return subprocess.Popen(
-            list(command), env=dict(environ), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            start_new_session=new_session, preexec_fn=partial(prctl.end_with_parent, signal.SIGKILL),
+            list(command), env=dict(environ), stdin=subprocess.PIPE if told else subprocess.DEVNULL,
+            stdout=output, stderr=subprocess.STDOUT, start_new_session=new_session,
+            preexec_fn=partial(prctl.end_with_parent, signal.SIGKILL),
         )  # fmt: skip
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,24 +50,38 @@ class RayNode:
         self._registered = False
         self._raylet: int | None = None
 
+    def prepare(self) -> None:
+        """Have the imports of ``ray start`` done while it is not known yet what to start (see ``ray_start``)."""
+        if self._process is None:
+            self._read_from = self._log.stat().st_size if self._log.exists() else 0
+            command = ["python", "-m", "rayyarn.container.ray_start"]
+            self._process = processes.start(command, self._environ, self._log, told=True)
+
     def start(self, address: str | None) -> None:
         """Start Ray: as the head when ``address`` is None, else joining the GCS at ``address``."""
+        self.prepare()
         self._tries += 1
         self._registered, self._raylet = False, None
         self._began = time.monotonic()
         self._temp = self._folder / f"r{self._tries}"
         self._temp.mkdir(mode=0o700)
-        self._read_from = self._log.stat().st_size if self._log.exists() else 0
-        self._process = processes.start(self._command(address), self._environ, self._log)
+        with suppress(OSError):  # it has ended already: ``failure`` says why
+            self._tell(self._arguments(address))
 
-    def _command(self, address: str | None) -> list[str]:
+    def _tell(self, arguments: list[str]) -> None:
+        assert self._process is not None  # noqa: S101 - prepared
+        assert self._process.stdin is not None  # noqa: S101 - told
+        with self._process.stdin as line:
+            line.write(json.dumps(arguments).encode() + b"\n")
+
+    def _arguments(self, address: str | None) -> list[str]:
         share = self._share
         # /proc/<pid>/cwd is this container's folder under a name short enough for a UNIX socket (107 bytes), whatever
         # the NodeManager's path is; and what lies in that folder is removed by the NodeManager with the container.
         temp = f"/proc/{os.getpid()}/cwd/{self._temp.name}"
         role = ["--head", "--port", "0", "--include-dashboard=false"] if address is None else ["--address", address]
         return [
-            "python", "-m", "ray.scripts.scripts", "start", *role, "--block", "--disable-usage-stats",
+            "start", *role, "--block", "--disable-usage-stats",
             "--node-ip-address", self._ip, "--node-name", self._name, "--temp-dir", temp,
             "--num-cpus", f"{share.cpus:g}", "--num-gpus", f"{share.gpus:g}",
             "--memory", str(share.heap), "--object-store-memory", str(share.object_store),

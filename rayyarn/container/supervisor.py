@@ -30,6 +30,8 @@ from rayyarn.units import format_size
 
 _TICK = 0.1
 _BEAT = 1.0
+# How often the head asks Ray for its nodes while workers are missing, and for how long: somebody waits for them.
+_HURRY, _HURRY_SECONDS = 0.2, 60.0
 # Back-off before Ray is started again in the same container, and before the container is given back.
 _PAUSES = (0.5, 2.0, 5.0, 15.0)
 # A node that ran this long and then failed starts its count of failures anew.
@@ -64,7 +66,7 @@ class Supervisor:
         self._nodes: list[dict[str, Any]] = []
         self._published = self._usable = False
         self._progress = 0.0
-        self._next_beat = 0.0
+        self._next_beat = self._hurry_until = 0.0
 
     def run(self) -> int:
         """Until told to stop (0), or until this container can do no more (1)."""
@@ -101,6 +103,7 @@ class Supervisor:
         if self._head:
             self._node.start(None)
         else:
+            self._node.prepare()
             self._post.say(replace(self._post.state, state="waiting"))
             while not (address := self._post.read(store.HEAD)):
                 if why := self._pause(_TICK):
@@ -131,16 +134,18 @@ class Supervisor:
             return
         if self._publish_wanted() and self._post.publish(store.HEAD, address.encode()):
             self._gcs, self._published = gcs, True
+            self._hurry_until = time.monotonic() + _HURRY_SECONDS
 
     def _publish_wanted(self) -> bool:
         return self._post.publish(store.WANTED, json.dumps(self._wanted).encode())
 
     def _pause(self, seconds: float) -> str | None:
-        """Sleep, hearing the cluster about once a second. Why to stop, or None."""
+        """Sleep, hearing the cluster about once a second, more often in a hurry. Why to stop, or None."""
         until = time.monotonic() + seconds
         while True:
             if time.monotonic() >= self._next_beat:
-                self._next_beat = time.monotonic() + _BEAT
+                hurry = not self._usable and time.monotonic() < self._hurry_until
+                self._next_beat = time.monotonic() + (_HURRY if hurry else _BEAT)
                 processes.reap(but=self._node.pid)
                 if why := self._beat():
                     return why
@@ -231,12 +236,13 @@ def main() -> int:
         object_store=share.object_store,
         localization=store.parse_localization(os.environ.get("LOCALIZATION_COUNTERS", "")),
     )
+    log = Path(os.environ.get("LOG_DIRS", str(folder)).split(",")[0]) / "ray-start.log"
+    node = RayNode(folder, log, ip, state.container, share, ray_environ(folder))
+    node.prepare()
     credentials = Credentials((folder / ".skein.crt").read_bytes(), (folder / ".skein.pem").read_bytes())
     master = AppMaster(
         os.environ["SKEIN_APPMASTER_ADDRESS"], os.environ["SKEIN_APPLICATION_ID"], credentials, limit=5.0
     )
-    log = Path(os.environ.get("LOG_DIRS", str(folder)).split(",")[0]) / "ray-start.log"
-    node = RayNode(folder, log, ip, state.container, share, ray_environ(folder))
     post = Post(master, state)
     if state.role == "head":
         signal.signal(signal.SIGTERM, partial(_say_why_and_drop, post))

@@ -43,8 +43,11 @@ class Node:
 
     def __init__(self, clock, script):
         self.clock, self.script = clock, list(script)
-        self.started, self.stopped = [], 0
+        self.prepared, self.started, self.stopped = [], [], 0
         self._ready, self._why = False, "not started"
+
+    def prepare(self):
+        self.prepared.append(self.clock.now)
 
     def start(self, address):
         self.started.append((self.clock.now, address))

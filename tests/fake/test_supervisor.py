@@ -22,6 +22,7 @@ def test_a_worker_waits_for_the_head_joins_it_and_stops_when_told(clock):
     assert seen == ["waiting", "ready"]
     assert [address for _, address in node.started] == ["10.0.0.9:6379"]
     assert (state_of(master).state, state_of(master).last_words) == ("stopping", "told to stop")
+    assert node.prepared == [1000]  # Ray's imports are done before there is a head to join
     assert node.stopped == 1
     assert clock.now < 1012  # it hears the cluster once a second
     assert {owner for key, owner in master.written if key.startswith((store.ALIVE, store.NODE))} == {"worker_0"}
@@ -46,6 +47,19 @@ def test_the_head_lets_others_in_once_strangers_are_refused(clock):
     assert state_of(master).node_id == "id-container_0"
     assert master.share == 1.0
     assert master.ended is None
+
+
+def test_the_head_looks_often_while_workers_are_missing(clock, monkeypatch):
+    """Somebody waits for the last worker; a worker that never comes is looked for once a second after a minute."""
+    looks = []
+    alone = [{"name": "container_0", "node_id": "id", "alive": True}]
+    monkeypatch.setattr(Gcs, "nodes", lambda self: looks.append(clock.now) or alone)
+    master = Master()
+    head, _ = make(clock, master, head=True)
+    stop_at(clock, master, 100)
+    head.run()
+    assert sum(look < 1010 for look in looks) > 40
+    assert sum(look > 1080 for look in looks) < 25
 
 
 def test_a_head_that_lets_strangers_in_is_never_published(clock, monkeypatch):

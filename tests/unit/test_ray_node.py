@@ -1,5 +1,7 @@
 """What a supervisor reads from Ray's folder and log, without a Ray."""
 
+import io
+import json
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -12,11 +14,18 @@ from rayyarn.container.ray_node import RayNode, RayShare
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """A node whose `ray start` is an object: ``code`` is its exit status, ``below`` its descendants."""
-    one = SimpleNamespace(code=None, below={7: "raylet"}, commands=[], log=tmp_path / "ray-start.log", folder=tmp_path)
+    one = SimpleNamespace(code=None, below={7: "raylet"}, prepared=[], commands=[], folder=tmp_path)
+    one.log = tmp_path / "ray-start.log"
 
-    def start(command, environ, log):
-        one.commands.append(list(command))
-        return SimpleNamespace(pid=5, poll=lambda: one.code)
+    class Told(io.BytesIO):
+        """What a prepared `ray start` hears."""
+
+        def write(self, line):
+            one.commands.append(json.loads(line))
+
+    def start(command, environ, log, *, told):
+        one.prepared.append(command)
+        return SimpleNamespace(pid=5, poll=lambda: one.code, stdin=Told())
 
     monkeypatch.setattr(processes, "start", start)
     monkeypatch.setattr(processes, "descendants", lambda pid=None: one.below)
@@ -32,6 +41,7 @@ def options(command):
 
 def test_a_head_chooses_its_port_and_a_worker_joins(world):
     world.node.start(None)
+    world.node.stop()
     world.node.start("10.0.0.9:6379")
     head, worker = world.commands
     assert "--head" in head
@@ -43,6 +53,14 @@ def test_a_head_chooses_its_port_and_a_worker_joins(world):
     assert told["--temp-dir"].startswith("/proc/")
     assert len(told["--temp-dir"] + "/session_2026-11-22_14-42-05_000000_123456/sockets/plasma_store.12") < 107
     assert options(head)["--temp-dir"] != told["--temp-dir"]  # a new try has a new folder
+
+
+def test_a_worker_has_its_imports_behind_it_when_the_head_is_known(world):
+    world.node.prepare()
+    world.node.prepare()
+    assert (len(world.prepared), world.commands) == (1, [])
+    world.node.start("10.0.0.9:6379")
+    assert (len(world.prepared), len(world.commands)) == (1, 1)
 
 
 def test_before_and_after_its_life(world):

@@ -149,7 +149,7 @@ def test_a_lost_supervisor_of_a_worker_is_replaced(ry: Callable[..., Run], up: d
     assert works(ry)
 
 
-@pytest.mark.parametrize("word", ["raylet/raylet", "ray.scripts.scripts"])
+@pytest.mark.parametrize("word", ["raylet/raylet", "rayyarn.container.ray_start"])
 def test_a_lost_raylet_of_a_worker_starts_again(ry: Callable[..., Run], up: dict[str, Any], word: str) -> None:
     lost = node(up, "worker")["container"]
     kill(lost, word)
