@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rayyarn import access, hadoop, register, state, store, teardown
+from rayyarn import access, hadoop, register, spark_apps, state, store, teardown
 from rayyarn.errors import ClusterNotFound, RayYarnError, SpecError
 from rayyarn.rm import App, ResourceManager
 from rayyarn.steps import SILENT, Reporter, Steps
@@ -15,10 +15,10 @@ from rayyarn.steps import SILENT, Reporter, Steps
 if TYPE_CHECKING:
     import os
 
-    from rayyarn.launch import UpResult
     from rayyarn.spec import ClusterSpec
     from rayyarn.state import ClusterStatus
     from rayyarn.teardown import DownResult
+    from rayyarn.up_result import UpResult
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,19 @@ def up(
     """Bring a cluster up and wait until it is usable; nothing happens when it already is.
 
     ``spec`` is a whole spec, or a name with ``settings`` such as ``workers=8, worker_memory="16 GiB"``; what is not
-    given comes from RAYYARN_* variables and rayyarn.yaml. ``keep`` leaves a failed cluster for inspection.
+    given comes from RAYYARN_* variables and rayyarn.yaml. ``beside`` may also be a live Spark session.
+    ``keep`` leaves a failed cluster for inspection.
     ``confirm`` False: the cluster lives on only while somebody renews its lease, see ``rayyarn.lease``.
-    Raises SpecError, ClusterDiffers, RequestTooLarge, NotReady, ClusterFailed and the errors of what lies below.
+    Raises SpecError, ClusterDiffers, RequestTooLarge, HostsUnusable, SparkAppNotFound, NotReady, ClusterFailed and
+    the errors of what lies below.
     """
     from rayyarn.launch import Launch
 
     if isinstance(spec, str):
         from rayyarn.settings import resolve
 
+        if settings.get("beside") is not None and not isinstance(settings["beside"], str):
+            settings["beside"] = spark_apps.id_of(settings["beside"])
         spec = resolve({"name": spec, **settings}).spec
     elif settings:
         raise TypeError(f"settings go with a name, not with a whole spec: {', '.join(settings)}")
@@ -108,7 +112,13 @@ def status(name: str | None = None, *, hadoop_conf: str | None = None) -> Status
         raise ClusterNotFound(
             f"no cluster named {name!r} in YARN for user {site.user}", hint="rayyarn status   # lists yours"
         )
-    return StatusList((_look(site, app),))
+    return StatusList((_beside(rm, _look(site, app)),))
+
+
+def _beside(rm: ResourceManager, seen: ClusterStatus) -> ClusterStatus:
+    """With the executors of the Spark application that it was placed beside, while that runs."""
+    app = rm.app(seen.beside) if seen.beside else None
+    return seen if app is None else state.with_executors(seen, spark_apps.executors(rm, app) if app.live else {})
 
 
 def _last(rm: ResourceManager, name: str) -> App | None:

@@ -96,6 +96,18 @@ class RequestTooLarge(RayYarnError):
     code, exit_code = "request_too_large", 1
 
 
+class HostsUnusable(RayYarnError):
+    """Hosts, racks or a node label were asked for that this YARN does not have, or not now."""
+
+    code, exit_code = "hosts_unusable", 1
+
+
+class SparkAppNotFound(RayYarnError):
+    """The Spark application to be beside does not run, runs no executor, or is not the only one of its name."""
+
+    code, exit_code = "spark_app_not_found", 1
+
+
 class ClusterDiffers(RayYarnError):
     """A cluster of that name runs with other settings."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,12 @@ from rayyarn import (
     archives,
     connection,
     filesystem,
+    placement,
     plan,
     preflight,
     register,
     shipment,
+    spark_apps,
     teardown,
     vault,
 )
@@ -25,6 +26,7 @@ from rayyarn.errors import ClusterDiffers, RayYarnError
 from rayyarn.lease import Lease
 from rayyarn.skein_am import Driver, new_credentials
 from rayyarn.spec import ClusterSpec
+from rayyarn.up_result import UpResult
 from rayyarn.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from rayyarn.archives import ShippedEnvironment
     from rayyarn.filesystem import FileSystem
     from rayyarn.hadoop import Hadoop
+    from rayyarn.placement import Placement
     from rayyarn.rm import App, ResourceManager
     from rayyarn.skein_am import Credentials
     from rayyarn.state import ClusterStatus
@@ -41,26 +44,6 @@ if TYPE_CHECKING:
 
 # The other `up` has its application and needs a moment, or a JVM, to write a few small files.
 _DRAFT_LIMIT = 60.0
-
-
-@dataclass(frozen=True)
-class UpResult:
-    """What ``up`` did. ``plan`` is the application document of a dry run; ``timeline`` in seconds since the start."""
-
-    name: str
-    application: str | None
-    address: str | None
-    connection_file: str | None
-    changed: bool
-    state: str
-    workers: int
-    timeline: tuple[tuple[str, float, float], ...] = ()
-    plan: dict[str, Any] | None = None
-    remarks: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """As ``--json`` shows it."""
-        return asdict(self)
 
 
 class Launch:
@@ -80,6 +63,10 @@ class Launch:
         self._spec, self._site, self._rm, self._steps = spec, site, rm, steps
         self._recheck, self._confirm = recheck, confirm
         self._file, self._copy = connection.local_path(site.yarn_id, spec.name), file
+
+    @cached_property
+    def _place(self) -> Placement:
+        return placement.resolve(self._spec, self._rm)
 
     @cached_property
     def _fs(self) -> FileSystem:
@@ -107,7 +94,7 @@ class Launch:
             connection_file=None,
             changed=False,
             state="planned",
-            workers=self._spec.workers,
+            workers=self._place.workers(self._spec),
             plan=plan.masked(self._document(shipped, files, lease=True, launch="dry-run")),
             remarks=(
                 *shipped.environment.remarks,
@@ -118,6 +105,7 @@ class Launch:
     # --- a new cluster -----------------------------------------------------------------------------------------
 
     def _launch(self, *, wait: bool) -> UpResult:
+        place = self._place  # raises for hosts that cannot do
         credentials = new_credentials()
         with Driver(self._site, credentials) as driver:  # its JVM boots while the environment is looked at
             shipped = self._ship()
@@ -145,9 +133,10 @@ class Launch:
         if not wait:
             secrets.settle()
             return self._result(app_id, None, changed=True, remarks=shipped.environment.remarks)
-        status = self._wait(app_id, draft, folder, credentials)
+        status = self._wait(app_id, draft, folder, credentials, workers=place.workers(self._spec), place=place)
         secrets.settle()
-        return self._result(app_id, status, changed=True, remarks=shipped.environment.remarks)
+        remarks = (*shipped.environment.remarks, *place.remarks([(node.role, node.host) for node in status.nodes]))
+        return self._result(app_id, status, changed=True, remarks=remarks)
 
     def _ship(self, *, again: bool = False) -> ShippedEnvironment:
         return archives.environment(
@@ -189,6 +178,7 @@ class Launch:
             secrets=files,
             owner=self._site.user,
             lease=lease,
+            placement=self._place,
         )
 
     def _draft(self, app_id: str, shipped: ShippedEnvironment, secrets: Vault) -> Connection:
@@ -219,7 +209,7 @@ class Launch:
         draft = known or self._await_draft(folder)
         secrets = access.vault_of(self._site, self._spec.name, app.id)
         credentials = secrets.credentials if secrets else None  # read now: the other `up` takes them along if it fails
-        status = self._wait(app.id, draft, folder, credentials)
+        status = self._wait(app.id, draft, folder, credentials, workers=register.workers_of(app))
         return self._result(app.id, status, changed=False)
 
     def _await_draft(self, folder: AppFolder) -> Connection:
@@ -236,6 +226,9 @@ class Launch:
             mine = ClusterSpec.from_dict(self._spec.masked())
             differences = mine.differences(known) if known else ["its settings"]
             differences = differences or ["env-vars: other values"]
+        beside = spark_apps.find(self._rm, self._spec.beside).id if self._spec.beside else None
+        if beside != register.beside_of(app):  # also another run of the application of that name
+            differences.append(f"beside: {beside or '-'} here, {register.beside_of(app) or '-'} running")
         _, here = shipment.identify(self._spec.environment, recheck=self._recheck)
         there = register.fingerprint_of(app)
         if here and there and here != there:
@@ -249,12 +242,19 @@ class Launch:
     # --- both --------------------------------------------------------------------------------------------------
 
     def _wait(
-        self, app_id: str, draft: Connection, folder: AppFolder, credentials: Credentials | None
+        self,
+        app_id: str,
+        draft: Connection,
+        folder: AppFolder,
+        credentials: Credentials | None,
+        *,
+        workers: int,
+        place: Placement = placement.ANYWHERE,
     ) -> ClusterStatus:
         """Wait until the cluster is usable, and make its connection known; who comes second finds all done."""
-        waiting = Waiting(self._rm, app_id, self._steps, self._spec)
+        waiting = Waiting(self._rm, app_id, self._steps, self._spec, place)
         with waiting.for_master(credentials) as master, Lease(master) as lease:
-            status = waiting.for_nodes(master, plan.least_workers(self._spec))
+            status = waiting.for_nodes(master, plan.least_workers(self._spec, workers))
             document = access.completed(draft, status, master)
             if not self._is_written(self._file, document):
                 with self._steps.step("connection file", limit=60) as step:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from rayyarn import register, sizing
 from rayyarn.hadoop import QUICK_JVM
+from rayyarn.placement import ANYWHERE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rayyarn.placement import Placement
     from rayyarn.shipment import Shipment
     from rayyarn.spec import ClusterSpec
 
@@ -44,9 +46,11 @@ def build(
     owner: str,
     launch: str,
     lease: bool = True,
+    placement: Placement = ANYWHERE,
 ) -> dict[str, Any]:
-    """The application document: one head, ``spec.workers`` workers, one environment.
+    """The application document: one head, its workers, one environment.
 
+    Skein places all containers of a service alike: workers that are bound to hosts are a service for each host.
     ``launch`` names this one `up` among others.
     ``lease``: the cluster ends itself when the `up` that waits for it dies too early.
 
@@ -58,9 +62,15 @@ def build(
     def script(told: str) -> str:
         return _SCRIPT.format(name=spec.name, told=told, paths=paths)
 
+    workers = placement.workers(spec)
+    worker = {"files": files, "script": script(_told(spec, head=False))}
     document: dict[str, Any] = {
         "name": f"{register.TAG}-{spec.name}",
-        "tags": [*register.tags(spec.name, spec.digest(), fingerprint, spec.workers), register.launch_tag(launch)],
+        "tags": [
+            *register.tags(spec.name, spec.digest(), fingerprint, workers),
+            register.launch_tag(launch),
+            *([register.beside_tag(placement.beside)] if placement.beside else []),
+        ],
         "max_attempts": 1,  # a second master would know nothing of the first one's containers
         "acls": {"enable": True, "view_users": [owner], "modify_users": [owner], "ui_users": [owner]},
         "master": {
@@ -73,23 +83,35 @@ def build(
                 "instances": 1,
                 "resources": {"memory": _mib(spec.head.memory), "vcores": max(1, spec.head.cpus)},
                 "files": files,
-                "script": script(_told(spec, head=True, lease=lease)),
+                "script": script(_told(spec, head=True, lease=lease, workers=workers)),
+                **({"nodes": list(placement.head_hosts), "relax_locality": True} if placement.head_hosts else {}),
             },
-            "worker": {
-                "instances": spec.workers,
-                "resources": {"memory": _mib(spec.worker.memory), "vcores": max(1, spec.worker.cpus)},
-                "max_restarts": -1,
-                "allow_failures": True,
-                "files": files,
-                "script": script(_told(spec, head=False)),
-            },
+            **_workers(worker, spec, placement),
         },
     }
     if spec.queue:
         document["queue"] = spec.queue
-    if spec.worker.gpus:
-        document["services"]["worker"]["resources"]["gpus"] = spec.worker.gpus
+    if spec.node_label:
+        document["node_label"] = spec.node_label
     return document
+
+
+def _workers(known: dict[str, Any], spec: ClusterSpec, placement: Placement) -> dict[str, Any]:
+    """The worker services: one, or one for each host that workers are bound to."""
+    resources = {"memory": _mib(spec.worker.memory), "vcores": max(1, spec.worker.cpus)}
+    worker: dict[str, Any] = {
+        "instances": spec.workers,
+        "resources": resources | ({"gpus": spec.worker.gpus} if spec.worker.gpus else {}),
+        "max_restarts": -1,
+        "allow_failures": True,
+        **known,
+    }
+    if not placement.hosts:
+        return {"worker": worker | ({"racks": list(spec.racks), "relax_locality": False} if spec.racks else {})}
+    bound = {"instances": placement.per_host, "relax_locality": not placement.strict}
+    return {
+        f"worker{number}": worker | bound | {"nodes": [host]} for number, host in enumerate(placement.hosts, start=1)
+    }
 
 
 def masked(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,7 +144,7 @@ def _python_paths(shipments: tuple[Shipment, ...]) -> list[str]:
     return ["$PWD/" + f"{ship.alias}/{path}".rstrip("/") for ship in shipments for path in ship.paths]
 
 
-def _told(spec: ClusterSpec, *, head: bool, lease: bool = False) -> str:
+def _told(spec: ClusterSpec, *, head: bool, lease: bool = False, workers: int = 0) -> str:
     part = spec.head if head else spec.worker
     size = sizing.ray_size(part.memory, head=head, object_store=part.object_store)
     told: dict[str, Any] = {
@@ -137,13 +159,13 @@ def _told(spec: ClusterSpec, *, head: bool, lease: bool = False) -> str:
         told["lease"] = lease
         limits = {"idle_timeout": spec.idle_timeout, "max_lifetime": spec.max_lifetime}
         told |= {name: seconds for name, seconds in limits.items() if seconds}
-        told["wanted"] = {"workers": spec.workers, "min_workers": least_workers(spec)}
+        told["wanted"] = {"workers": workers, "min_workers": least_workers(spec, workers)}
     return json.dumps(told)
 
 
-def least_workers(spec: ClusterSpec) -> int:
-    """From how many workers on the cluster counts as usable."""
-    return spec.workers if spec.min_workers is None else spec.min_workers
+def least_workers(spec: ClusterSpec, workers: int) -> int:
+    """From how many of ``workers`` on the cluster counts as usable."""
+    return workers if spec.min_workers is None else spec.min_workers
 
 
 def _mib(size: int) -> str:

@@ -42,11 +42,13 @@ def too_large(spec: ClusterSpec, nodes: list[Node], queue: Queue | None) -> list
     """What of ``spec`` no node, or not this queue, can ever hold: one sentence each."""
     problems = _too_large("head", spec.head.memory, spec.head.cpus, nodes, queue)
     if spec.workers:
-        problems += _too_large("worker", spec.worker.memory, spec.worker.cpus, nodes, queue)
+        problems += _too_large("worker", spec.worker.memory, spec.worker.cpus, nodes, queue, gpus=spec.worker.gpus)
     return problems
 
 
-def _too_large(part: str, memory: int, cpus: int, nodes: list[Node], queue: Queue | None) -> list[str]:
+def _too_large(
+    part: str, memory: int, cpus: int, nodes: list[Node], queue: Queue | None, *, gpus: int = 0
+) -> list[str]:
     problems = []
     roomy = max(nodes, key=lambda node: node.memory)
     if memory > roomy.memory * MIB:
@@ -59,6 +61,10 @@ def _too_large(part: str, memory: int, cpus: int, nodes: list[Node], queue: Queu
             f"{part}.memory: {format_size(memory)} asked, and queue {queue.name!r} gives containers of "
             f"at most {format_size(queue.largest * MIB)}"
         )
+    if gpus > max(node.gpus for node in nodes):
+        most = max(node.gpus for node in nodes)
+        there = f"the most that a node offers is {most}" if most else "no node offers yarn.io/gpu"
+        problems.append(f"{part}.gpus: {gpus} asked, and {there}")
     quick = max(nodes, key=lambda node: node.cpus)
     if cpus > quick.cpus:
         problems.append(f"{part}.cpus: {cpus} asked, and the largest node ({quick.host}) has {quick.cpus}")

@@ -18,11 +18,22 @@ STOPPED = "stopped by `rayyarn down`"  # the diagnostics of a cluster that was t
 _SPEC = "rayyarn.spec-"
 _ENVIRONMENT = "rayyarn.env-"
 _WORKERS = "rayyarn.workers-"
+_BESIDE = "rayyarn.beside-"
 
 
 def tags(name: str, digest: str, fingerprint: str, workers: int) -> list[str]:
     """The tags of a cluster's application."""
     return [TAG, f"{TAG}-{name}", f"{_SPEC}{digest}", f"{_ENVIRONMENT}{fingerprint}", f"{_WORKERS}{workers}"]
+
+
+def beside_tag(app_id: str) -> str:
+    """The tag of a cluster whose workers were placed beside that Spark application."""
+    return f"{_BESIDE}{app_id}"
+
+
+def beside_of(app: App) -> str | None:
+    """The Spark application that its workers were placed beside."""
+    return app.tag(_BESIDE)
 
 
 def launch_tag(generation: str) -> str:

@@ -47,6 +47,8 @@ class App:
     finished: int
     am: str | None
     progress: float = 0.0
+    kind: str = ""  # SPARK, skein, MAPREDUCE, ...
+    attempt: str = ""  # the current one's id
 
     @property
     def live(self) -> bool:
@@ -70,6 +72,9 @@ class Node:
     cpus_free: int
     web: str = ""
     health: str = ""
+    gpus: int = 0
+    rack: str = ""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ class ResourceManager:
 
     def containers(self, app: App) -> list[dict[str, Any]]:
         """The running containers of the application: ``containerId``, ``nodeId``, ``allocatedMB``, ..."""
-        attempt = f"appattempt_{app.id.removeprefix('application_')}_000001"  # ours never have a second one
+        attempt = app.attempt or f"appattempt_{app.id.removeprefix('application_')}_000001"
         path = f"apps/{quote(app.id)}/appattempts/{attempt}/containers"
         listed = self._ask("GET", path, accept=(200, 404)).get("container") or []
         return listed if isinstance(listed, list) else [listed]
@@ -146,12 +151,23 @@ class ResourceManager:
         """GET ``/ws/v1/cluster/<path>``."""
         return self._ask("GET", path)
 
+    def proxied(self, app_id: str, path: str) -> Any:
+        """The JSON at ``path`` of an application's own web pages; None when it has none, or does not answer."""
+        for address in self._addresses:
+            try:
+                status, text, standby = self._send(address, "GET", f"/proxy/{quote(app_id)}/{path}", None)
+                if status == 200 and not standby:
+                    return json.loads(text)
+            except (OSError, http.client.HTTPException, ValueError):
+                continue
+        return None
+
     def _ask(self, method: str, path: str, body: object = None, *, accept: tuple[int, ...] = (200,)) -> dict[str, Any]:
         """Ask each address once, the last good one first; a standby sends us on to the next."""
         failures = []
         for address in list(self._addresses):
             try:
-                status, text, standby = self._send(address, method, path, body)
+                status, text, standby = self._send(address, method, f"/ws/v1/cluster/{path}", body)
             except (OSError, http.client.HTTPException) as error:
                 failures.append(f"{address}: {error}")
                 continue
@@ -170,7 +186,7 @@ class ResourceManager:
 
     def _send(self, address: str, method: str, path: str, body: object) -> tuple[int, bytes, bool]:
         link = web_link.connect(address, self._limit or _ANSWER_LIMIT)
-        target = f"/ws/v1/cluster/{path}"
+        target = path
         if not self.hadoop.secure:
             target += ("&" if "?" in path else "?") + urlencode({"user.name": self.hadoop.user})
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
@@ -223,6 +239,8 @@ def _app(entry: dict[str, Any]) -> App:
         finished=int(entry.get("finishedTime", 0)),
         am=am if am and not am.endswith((":-1", ":0")) else None,
         progress=float(entry.get("progress", 0.0)) / 100,
+        kind=entry.get("applicationType", ""),
+        attempt=entry.get("currentAppAttemptId") or "",
     )
 
 
@@ -232,7 +250,13 @@ def _node(entry: dict[str, Any]) -> Node:
     return Node(
         entry["nodeHostName"], entry["state"], used + free, free, cpus_used + cpus_free, cpus_free,
         web=entry.get("nodeHTTPAddress", ""), health=entry.get("healthReport", ""),
+        gpus=_offered(entry, "yarn.io/gpu"), rack=entry.get("rack", ""), labels=tuple(entry.get("nodeLabels") or ()),
     )  # fmt: skip
+
+
+def _offered(entry: dict[str, Any], resource: str) -> int:
+    listed = (entry.get("totalResource") or {}).get("resourceInformations") or {}
+    return sum(int(one.get("value", 0)) for one in listed.get("resourceInformation", []) if one["name"] == resource)
 
 
 def _queues(entry: dict[str, Any], parent: str, above: tuple[str, ...] | None = ()) -> Iterator[Queue]:

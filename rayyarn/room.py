@@ -43,6 +43,20 @@ class Room:
             f"queue {queue!r}{self.queue(queue)}"
         )
 
+    def on(self, hosts: list[str], queue: str) -> str:
+        """Why workers that are bound to ``hosts``, one an entry, are not there yet: which host lacks how much."""
+        self._ask()
+        nodes = {node.host: node for node in self._nodes}
+        found = []
+        for host in dict.fromkeys(hosts):
+            needed = self._spec.worker.memory * hosts.count(host)
+            free = nodes[host].memory_free * MIB if host in nodes else 0
+            there = f"{format_size(free)} free" if host in nodes else "it does not run any more"
+            lacks = f", {format_size(needed - free)} too little" if host in nodes and needed > free else ""
+            found.append(f"{host}: {format_size(needed)} asked, {there}{lacks}")
+        count = f"{len(hosts)} container{'s' if len(hosts) > 1 else ''}"
+        return f"YARN has not given {count} yet: {'; '.join(found)}; queue {queue!r}{self.queue(queue)}"
+
     def _ask(self) -> None:
         if time.monotonic() - self._asked < _FRESH:
             return

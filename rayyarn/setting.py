@@ -13,8 +13,8 @@ from rayyarn.units import format_size, parse_duration, parse_size
 class Setting:
     """How a setting is called everywhere, and what it takes.
 
-    ``kind`` is one of str, path, paths, int, size, duration, mapping; ``same_cluster`` says that a change of it does
-    not make another cluster.
+    ``kind`` is one of str, path, paths, names, flag, int, size, duration, mapping; ``same_cluster`` says that a change
+    of it does not make another cluster.
     """
 
     key: str
@@ -42,7 +42,7 @@ class Setting:
     @property
     def many(self) -> bool:
         """True when the flag may be given several times."""
-        return self.kind in ("mapping", "paths")
+        return self.kind in ("mapping", "paths", "names")
 
     def show(self, value: Any) -> str:
         """``value`` for eyes, in the words it may be written in."""
@@ -56,10 +56,14 @@ class Setting:
             return f"{value / 60:g} min" if value % 60 == 0 else f"{value:g} s"
         if self.kind == "mapping":
             return ", ".join(f"{name}=***" for name in value)
-        return ", ".join(value) if self.kind == "paths" else str(value)
+        if self.kind == "flag":
+            return "yes" if value else "no"
+        return ", ".join(value) if self.many else str(value)
 
     def read(self, value: Any) -> Any:
         """The value meant by a text or by a Python value; paths stay as they are. Raises ValueError with a sentence."""
+        if self.kind == "flag":
+            return _yes_or_no(value, self.example)
         if isinstance(value, bool):
             raise ValueError(f"{value} is not {_ARTICLES[self.kind]}; write for example {self.example!r}")
         if self.kind == "size":
@@ -72,6 +76,9 @@ class Setting:
             return _mapping(value, self.example)
         if self.kind == "paths":
             return tuple(str(path) for path in ([value] if isinstance(value, str) else value))
+        if self.kind == "names":
+            given = [value] if isinstance(value, str) else value
+            return tuple(name for text in given for name in re.split(r"[\s,]+", str(text)) if name)
         if not isinstance(value, str) and not hasattr(value, "__fspath__"):
             raise ValueError(f"{value!r} is not {_ARTICLES[self.kind]}; write for example {self.example!r}")
         if not str(value):
@@ -81,8 +88,16 @@ class Setting:
 
 _ARTICLES = {
     "str": "a text", "path": "a path", "paths": "a list of paths", "int": "a whole number", "size": "a size",
-    "duration": "a duration", "mapping": "a list of NAME=VALUE",
+    "duration": "a duration", "mapping": "a list of NAME=VALUE", "names": "a list of names",
 }  # fmt: skip
+
+
+def _yes_or_no(value: Any, example: str) -> bool:
+    words = {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}
+    found = words.get(str(value).lower())
+    if found is None:
+        raise ValueError(f"{value!r} is not yes or no; write for example {example!r}")
+    return found
 
 
 def _whole(value: Any, example: str) -> int:

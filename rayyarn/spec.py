@@ -71,6 +71,20 @@ class ClusterSpec:
     head: HeadSpec = field(default_factory=HeadSpec)
     workers: int = _leaf(2, "int", "How many workers.", "8")
     worker: WorkerSpec = field(default_factory=WorkerSpec)
+    beside: str | None = _leaf(
+        None,
+        "str",
+        "Place the workers where this Spark application, by id or name, runs executors.",
+        "nightly-etl",
+        same_cluster=True,  # the application counts, not how it is called: its id is compared on its own
+    )
+    beside_or_anywhere: bool = _leaf(
+        False, "flag", "Those hosts are a wish: what finds no room there goes elsewhere.", "yes"
+    )
+    hosts: tuple[str, ...] = _leaf((), "names", "Place the workers on these hosts.", "n1,n2")
+    workers_per_host: int = _leaf(1, "int", "With `beside` or `hosts`: how many workers each host gets.", "2")
+    racks: tuple[str, ...] = _leaf((), "names", "Place the workers on these racks.", "/dc1/r7")
+    node_label: str | None = _leaf(None, "str", "Place all containers on nodes with this YARN label.", "gpu")
     min_workers: int | None = _leaf(
         None, "int", "The cluster is usable from this many workers on. Default: all.", "6", same_cluster=True
     )
@@ -88,6 +102,11 @@ class ClusterSpec:
         (), "paths", "Folders of your own code, put on every node's PYTHONPATH and shipped apart.", "./src"
     )
 
+    @property
+    def bound(self) -> bool:
+        """True when the workers go to certain hosts, which then say how many there are."""
+        return bool(self.beside or self.hosts)
+
     def get(self, key: str) -> Any:
         """The value at a YAML key such as ``worker.memory``."""
         value: Any = self
@@ -98,6 +117,9 @@ class ClusterSpec:
     def problems(self, origins: Mapping[str, object] | None = None) -> list[str]:
         """All that cannot work in one sentence each, with its origin (by YAML key) when that is known."""
         found = []
+        given = origins or {}
+        if "workers" in given and self.bound:
+            found.append(f"workers: {'beside' if self.beside else 'hosts'} says how many ({given['workers']})")
         for key, sentence in _problems(self):
             origin = (origins or {}).get(key)
             found.append(f"{key}: {sentence}" + (f" ({origin})" if origin else ""))
@@ -106,8 +128,8 @@ class ClusterSpec:
     def digest(self) -> str:
         """12 hex digits over everything that makes it another cluster; the same on every machine.
 
-        Not in it: ``name``, ``min-workers``, ``ready-timeout``, and where the environment lies (its fingerprint is
-        compared on its own).
+        Not in it: ``name``, ``min-workers``, ``ready-timeout``; where the environment lies (its fingerprint is compared
+        on its own) and how the application of ``beside`` is called (its id is).
         """
         values = {
             key: self.get(key)
@@ -170,7 +192,9 @@ def _problems(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
     for key in ("head.cpus", "workers", "worker.cpus", "worker.gpus"):
         if spec.get(key) < 0:
             yield key, f"{spec.get(key)} is less than 0"
-    if spec.min_workers is not None and not 0 <= spec.min_workers <= spec.workers:
+    yield from _misplaced(spec)
+    most = float("inf") if spec.bound else spec.workers  # how many hosts there are is YARN's to say
+    if spec.min_workers is not None and not 0 <= spec.min_workers <= most:
         yield "min-workers", f"{spec.min_workers} is not between 0 and workers, {spec.workers}"
     if spec.ready_timeout <= 0:
         yield "ready-timeout", "a wait without limit is not possible; write for example '10 min'"
@@ -183,6 +207,16 @@ def _problems(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
             yield "env-vars", f"{variable!r} is no name for an environment variable"
         elif variable.startswith(OURS):
             yield "env-vars", f"{variable} is set by rayyarn itself"
+
+
+def _misplaced(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
+    if spec.beside and spec.hosts:
+        yield "beside", "it names the hosts, and so does hosts"
+    for key in ("racks", "beside-or-anywhere", "workers-per-host"):
+        if spec.get(key) != SETTINGS[key].default and spec.bound is (key == "racks"):
+            yield key, "it does not go with beside or hosts" if spec.bound else "it needs beside or hosts"
+    if spec.workers_per_host < 1:
+        yield "workers-per-host", f"{spec.workers_per_host} is less than 1"
 
 
 def _leaves(kind: type, prefix: str = "") -> Iterator[Setting]:

@@ -32,6 +32,7 @@ class NodeStatus:
     in_ray: bool
     localization: dict[str, int]
     last_words: str
+    executors: int | None = None  # of the Spark application that the cluster is beside, on this host
 
     def summary(self) -> dict[str, Any]:
         """What the connection document says of the node: that which does not change."""
@@ -56,6 +57,7 @@ class ClusterStatus:
     nodes: tuple[NodeStatus, ...]
     connection_file: str | None
     idle: float | None = None  # seconds without work, on a cluster with an idle-timeout
+    beside: str | None = None  # the Spark application that its workers were placed beside
     drivers: tuple[str, ...] = ()  # programs that are attached to it, as ``host pid``, on such a cluster
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,7 +90,13 @@ def join(
         connection_file=connection_file,
         idle=max(0.0, now - idle.since) if idle.since is not None else None,
         drivers=idle.drivers,
+        beside=register.beside_of(app),
     )
+
+
+def with_executors(seen: ClusterStatus, executors: Mapping[str, int]) -> ClusterStatus:
+    """The same, each node with how many of ``executors`` (by host) run on its host."""
+    return replace(seen, nodes=tuple(replace(node, executors=executors.get(node.host, 0)) for node in seen.nodes))
 
 
 def brief(app: App, *, now: float, connection_file: str | None = None) -> ClusterStatus:

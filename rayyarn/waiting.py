@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayyarn import diagnose, state
 from rayyarn.errors import ClusterFailed, ClusterNotFound, NotReady, RayYarnError, YarnUnreachable
+from rayyarn.placement import ANYWHERE
 from rayyarn.register import STOPPED
 from rayyarn.room import Room
 from rayyarn.skein_am import AppMaster
@@ -15,6 +16,7 @@ from rayyarn.skein_am import AppMaster
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rayyarn.placement import Placement
     from rayyarn.rm import App, ResourceManager
     from rayyarn.skein_am import Credentials
     from rayyarn.spec import ClusterSpec
@@ -35,9 +37,12 @@ _AWAY_LOOK = 0.5
 class Waiting:
     """The wait of one `up` for application ``app_id``, within the spec's ``ready-timeout`` in all."""
 
-    def __init__(self, rm: ResourceManager, app_id: str, steps: Steps, spec: ClusterSpec) -> None:
+    def __init__(
+        self, rm: ResourceManager, app_id: str, steps: Steps, spec: ClusterSpec, place: Placement = ANYWHERE
+    ) -> None:
         self._rm, self._app_id, self._steps, self._spec = rm, app_id, steps, spec
         self._until = time.monotonic() + spec.ready_timeout
+        self._place = place
         self._room = Room(rm, spec)
 
     def for_master(self, credentials: Credentials | None) -> AppMaster:
@@ -159,16 +164,19 @@ class Waiting:
         """Every container of ``service`` ever asked for, once the wait is long enough for them to matter."""
         if step.seconds < min(_HOPELESS_AFTER, _NEWS_AFTER):
             return []
-        return [one for one in master.containers() if one["service"].startswith(f"{service}_")]
+        return [one for one in master.containers() if one["service"].startswith(service)]
 
     def _missing(self, step: Step, ours: list[dict[str, Any]], service: str, status: ClusterStatus) -> str:
         """What containers of ``service`` that say nothing yet wait for, once that takes long."""
         if step.seconds < _NEWS_AFTER:
             return ""
         speaking = {node.container for node in status.nodes}
-        asked = sum(one["state"] in ("WAITING", "REQUESTED") for one in ours)
+        asked = [one["service"] for one in ours if one["state"] in ("WAITING", "REQUESTED")]
+        hosts = [host for one in asked if (host := self._place.host_of(one))] if self._place.strict else []
+        if hosts:
+            return self._room.on(hosts, status.queue)
         if asked:
-            return self._room.missing(service, asked, status.queue)
+            return self._room.missing(service, len(asked), status.queue)
         unpacking = sum(one["state"] == "RUNNING" and one["container"] not in speaking for one in ours)
         if not unpacking:
             return ""

@@ -50,6 +50,8 @@ def all_settings(function: Callable[..., Any]) -> Callable[..., Any]:
                 setting.keyword,
                 multiple=setting.many,
                 metavar=_METAVARS[setting.kind],
+                is_flag=setting.kind == "flag",
+                default=None,
                 help=setting.help + (" Repeatable." if setting.many else _default(setting)),
             )
             wrapped = add(wrapped)
@@ -58,12 +60,12 @@ def all_settings(function: Callable[..., Any]) -> Callable[..., Any]:
 
 _METAVARS = {
     "str": "TEXT", "path": "PATH", "paths": "PATH", "int": "N", "size": "SIZE", "duration": "TIME",
-    "mapping": "NAME=VALUE",
+    "mapping": "NAME=VALUE", "names": "NAME,...", "flag": None,
 }  # fmt: skip
 
 
 def _default(setting: Setting) -> str:
-    return "" if setting.default is None else f" Default: {setting.show(setting.default)}."
+    return "" if setting.default is None or setting.kind == "flag" else f" Default: {setting.show(setting.default)}."
 
 
 class ProgramCommand(click.Command):

@@ -96,7 +96,7 @@ def test_status_of_one_shows_why_and_its_nodes(library, ry):
     node = SimpleNamespace(
         role="worker", state="restarting", host="n1", cpus=2.0, memory=4 << 30, object_store=1 << 30, restarts=3,
         localization={"bytes_fetched": 10, "bytes_cached": 900}, container="container_1_0001_01_000003",
-        last_words="out of memory",
+        last_words="out of memory", executors=None,
     )  # fmt: skip
     library.answer = StatusList((cluster(state="degraded", why="1 of 2 workers", nodes=(node,)),))
     lines = ry("status", "demo").out.splitlines()

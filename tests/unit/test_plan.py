@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rayyarn import plan
+from rayyarn.placement import ANYWHERE, Placement
 from rayyarn.plan import Secrets
 from rayyarn.shipment import Shipment
 from rayyarn.spec import ClusterSpec, HeadSpec, WorkerSpec
@@ -32,14 +33,22 @@ SPECS = {
         ),
         (CODE, RUNTIME, ENVIRONMENT),
     ),
+    "beside": (ClusterSpec(name="beside", beside="etl", workers_per_host=2), (RUNTIME, ENVIRONMENT)),
+    "labelled": (ClusterSpec(name="gpus", node_label="gpu", racks=("/r7",)), (RUNTIME, ENVIRONMENT)),
     "no-workers": (ClusterSpec(name="small", workers=0), (RUNTIME, ENVIRONMENT)),
+}
+
+
+PLACES = {
+    "beside": Placement(("n1", "n3"), per_host=2, head_hosts=("n2",), beside="application_1_0007"),
 }
 
 
 def build(name):
     spec, shipments = SPECS[name]
     secrets = Secrets("/home/me/token", "/home/me/variables.json" if spec.env_vars else None)
-    return plan.build(spec, fingerprint="9f31", shipments=shipments, secrets=secrets, owner="me", launch="5f0d")
+    return plan.build(spec, fingerprint="9f31", shipments=shipments, secrets=secrets, owner="me", launch="5f0d",
+                      placement=PLACES.get(name, ANYWHERE))  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -66,7 +75,8 @@ def test_no_secret_is_in_the_document_and_no_secret_file_in_the_masked_one(name)
 def test_what_the_scripts_say(name):
     """YARN puts environment values between double quotes as they are, so nodes are told in the script, as JSON."""
     spec, shipments = SPECS[name]
-    for role, service in build(name)["services"].items():
+    for title, service in build(name)["services"].items():
+        role = title.rstrip("123")
         script = service["script"]
         told = json.loads(re.search(r"RAYYARN_NODE='([^']*)'", script)[1])
         assert told["role"] == role
@@ -109,5 +119,6 @@ def test_skein_takes_the_document():
     skein = pytest.importorskip("skein")
     for name in SPECS:
         document = json.loads(json.dumps(build(name)))
-        document["services"]["head"]["files"] = document["services"]["worker"]["files"] = {}
+        for service in document["services"].values():
+            service["files"] = {}
         assert skein.ApplicationSpec.from_dict(document).name == f"rayyarn-{SPECS[name][0].name}"

@@ -73,7 +73,7 @@ def test_a_spec_survives_json():
 
 
 def test_a_spec_of_another_version_can_be_read():
-    document = FULL.to_dict() | {"beside": "x"}
+    document = FULL.to_dict() | {"knitting": "x"}
     document["worker"] |= {"disks": 3}
     del document["queue"]
     assert ClusterSpec.from_dict(document) == replace(FULL, queue=None)
@@ -103,8 +103,14 @@ CHANGES = {
     "max-lifetime": replace(FULL, max_lifetime=60.0),
     "env-vars": replace(FULL, env_vars={"PASSWORD": "hunter3"}),
     "code": replace(FULL, code=()),
+    "beside": replace(FULL, beside="etl"),
+    "beside-or-anywhere": replace(FULL, beside_or_anywhere=True),
+    "hosts": replace(FULL, hosts=("n1",)),
+    "workers-per-host": replace(FULL, workers_per_host=2),
+    "racks": replace(FULL, racks=("/r1",)),
+    "node-label": replace(FULL, node_label="gpu"),
 }
-SAME = {"name", "environment", "min-workers", "ready-timeout"}
+SAME = {"name", "environment", "beside", "min-workers", "ready-timeout"}
 
 
 def test_every_setting_is_tried_below():

@@ -69,6 +69,7 @@ def _details(out: output.Output, one: ClusterStatus) -> str:
         "why": one.why,
         "application": one.application,
         "queue": one.queue,
+        "beside": one.beside,
         "workers": f"{one.workers} of {one.wanted}",
         "environment": one.environment,
         "age": format_duration(one.age),
@@ -83,6 +84,7 @@ def _details(out: output.Output, one: ClusterStatus) -> str:
 
 
 def _nodes(one: ClusterStatus) -> output.Table | None:
+    beside = [node.executors is not None for node in one.nodes]
     headings = [
         "ROLE",
         "STATE",
@@ -93,6 +95,7 @@ def _nodes(one: ClusterStatus) -> output.Table | None:
         "RESTARTS",
         "FETCHED",
         "CACHED",
+        *(["EXECUTORS"] if any(beside) else []),
         "CONTAINER",
         "LAST WORDS",
     ]
@@ -110,6 +113,7 @@ def _node(node: NodeStatus) -> list[str | output.Cell]:
         str(node.restarts),
         _size(node.localization.get("bytes_fetched")),
         _size(node.localization.get("bytes_cached")),
+        *([] if node.executors is None else [str(node.executors)]),
         output.Cell(_tail(node.container), node.container or "-"),
         node.last_words or "-",
     ]

@@ -9,7 +9,7 @@ import click
 from rayyarn_cli import options, output
 
 if TYPE_CHECKING:
-    from rayyarn.launch import UpResult
+    from rayyarn.up_result import UpResult
 
 
 @click.command("up")

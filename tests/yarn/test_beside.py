@@ -1,0 +1,121 @@
+"""Workers on the hosts of a Spark application's executors, on a real YARN of three nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import own_mini
+
+from rayyarn.mini import cluster as mini_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conftest import Yarn
+
+SPARK = """
+import sys
+from pyspark.sql import SparkSession
+brief = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+spark = (SparkSession.builder.master("yarn").appName("etl")
+    .config("spark.executor.instances", 1).config("spark.executor.cores", 1).config("spark.executor.memory", "512m")
+    .config("spark.yarn.am.memory", "512m").config("spark.ui.enabled", sys.argv[1]).config("spark.ui.port", 0)
+    .config("spark.ui.showConsoleProgress", False).config("spark.executor.extraJavaOptions", brief)
+    .config("spark.dynamicAllocation.enabled", False).getOrCreate())
+assert spark.range(1000).selectExpr("sum(id)").first()[0] == 499500
+print(spark.sparkContext.applicationId, flush=True)
+sys.stdin.readline()
+spark.stop()
+"""
+SIZES = ["--head-memory", "1 GiB", "--worker-cpus", "1"]
+
+
+@pytest.fixture(scope="module")
+def three(yarn: Yarn, prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """A command line on a YARN of three nodes of 5 GiB, with an environment chosen."""
+    home = tmp_path_factory.mktemp("three")
+    with own_mini(home / "rayyarn", nodes=3, memory="5GiB") as made:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAYYARN_HOME", str(home / "rayyarn"))
+            hadoop = mini_cluster.environ(made.name)
+        environ = {
+            **yarn.environ, **hadoop, "RAYYARN_HOME": str(home / "rayyarn"), "RAYYARN_ENVIRONMENT": str(prefix),
+            "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", ""),
+        }  # fmt: skip
+
+        def ry(*words: str) -> Any:
+            command = [Path(sys.executable).with_name("rayyarn"), *words, "--json"]
+            done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300)
+            answer = json.loads(done.stdout)
+            answer["rc"], answer["err"] = done.returncode, done.stderr
+            return answer
+
+        ry.environ = environ  # type: ignore[attr-defined]
+        yield ry
+        ry("down", "--all", "--yes")
+
+
+@pytest.fixture
+def etl(three: Any, prefix: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A Spark application ``etl`` with one executor; its id."""
+    command = [prefix / "bin" / "python", "-c", SPARK, getattr(request, "param", "true")]
+    program = subprocess.Popen(command, env=three.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert program.stdin is not None
+    assert program.stdout is not None
+    try:
+        yield program.stdout.readline().strip()
+    finally:
+        program.stdin.close()
+        program.wait(60)
+
+
+def places(three: Any, name: str) -> list[tuple[str, str, int]]:
+    (one,) = three("status", name)["data"]["clusters"]
+    return [(node["role"], node["host"], node["executors"]) for node in one["nodes"]]
+
+
+def test_the_worker_goes_where_the_executor_is_and_a_full_host_is_named(three: Any, etl: str) -> None:
+    up = three("up", "x", "--beside", "etl", "--worker-memory", "2 GiB", *SIZES)
+    assert (up["rc"], up["data"]["workers"]) == (0, 1), up["err"]
+    (head, worker) = places(three, "x")
+    assert (worker[0], worker[2]) == ("worker", 1)
+    assert (head[0], head[2]) == ("head", 0)  # two other hosts had room for it
+    assert three("status", "x")["data"]["clusters"][0]["beside"] == etl
+    assert not three("up", "x", "--beside", etl, "--worker-memory", "2 GiB", *SIZES)["data"]["changed"]
+    other = three("up", "x", "--worker-memory", "2 GiB", *SIZES)
+    assert (other["rc"], other["error"]["code"]) == (1, "cluster_differs")
+    assert f"beside: - here, {etl} running" in other["error"]["message"]
+
+    full = ["--beside", etl, "--worker-memory", "2560 MiB", *SIZES, "--ready-timeout", "30s"]
+    refused = three("up", "y", *full)
+    assert (refused["rc"], refused["error"]["code"]) == (4, "not_ready")
+    assert f"{worker[1]}: 2.5 GiB asked, " in refused["error"]["message"]
+    assert " too little" in refused["error"]["message"]
+    assert [one["name"] for one in three("status")["data"]["clusters"]] == ["x"]
+
+    spread = three("up", "y", *full[:-2], "--beside-or-anywhere")
+    assert spread["rc"] == 0, spread["err"]
+    elsewhere = next(host for role, host, _ in places(three, "y") if role == "worker")
+    assert elsewhere != worker[1]
+    assert f"workers elsewhere than asked for: on {elsewhere}" in spread["data"]["remarks"]
+    for name in ("x", "y"):
+        assert three("down", name)["rc"] == 0
+
+
+@pytest.mark.parametrize("etl", ["false"], indirect=True)
+def test_an_application_without_a_page_is_found_as_well_and_hosts_can_be_named(three: Any, etl: str) -> None:
+    up = three("up", "z", "--beside", etl, "--worker-memory", "1500 MiB", *SIZES, "--no-wait")
+    assert up["rc"] == 0, up["err"]
+    up = three("up", "z", "--beside", etl, "--worker-memory", "1500 MiB", *SIZES)
+    assert up["rc"] == 0, up["err"]
+    (_, worker) = places(three, "z")
+    assert worker[2] == 1
+    unknown = three("up", "w", "--hosts", f"{worker[1]},nowhere", *SIZES)
+    assert (unknown["rc"], unknown["error"]["code"]) == (1, "hosts_unusable")
+    assert three("down", "z")["rc"] == 0
