@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from rayyarn import access, connection, edge, environment, fingerprint, hadoop, layer, register, teardown
+from rayyarn import access, connection, edge, environment, fingerprint, hadoop, layer, register, spark_apps, teardown
 from rayyarn.errors import ClusterNotFound, ConnectionUnusable, RayYarnError, YarnUnreachable
 from rayyarn.rm import ResourceManager
 
@@ -172,11 +173,30 @@ class Session:
             options.setdefault("_node_ip_address", self._edge.ip)
         return ray.init(address, **options)
 
-    def spark(self, app_name: str, **conf: Any) -> Any:
-        """A SparkSession on the cluster's YARN and environment; see ``rayyarn.spark.session``."""
-        from rayyarn.spark import session
+    def spark(self, app_name: str, *, near_ray: bool = False, **conf: Any) -> Any:
+        """A SparkSession on the cluster's YARN and environment; see ``rayyarn.spark.session``.
 
+        ``near_ray``: YARN gives it no executor on a host without a worker of this cluster; it waits for room there.
+        """
+        from rayyarn.spark import away_from_ray, session
+
+        if near_ray:
+            conf = {**away_from_ray(self.connection), **conf}
         return session(self.connection, app_name, conf)
+
+    def near(self, spark: Any) -> dict[str, dict[str, int]]:
+        """How many executors of a session and workers of this cluster are on which host.
+
+        ``{"n1": {"executors": 2, "workers": 1}, "n2": {"executors": 1, "workers": 0}}``; executors as they are now.
+        """
+        rm = ResourceManager(hadoop.find(self.connection.conf_dir))
+        app = rm.app(spark_apps.id_of(spark))
+        executors = spark_apps.executors(rm, app) if app is not None else {}
+        workers = Counter(node["host"] for node in self.connection.nodes if node["role"] == "worker")
+        return {
+            host: {"executors": executors.get(host, 0), "workers": workers[host]}
+            for host in sorted({*executors, *workers})
+        }
 
     def to_ray(self, frame: Any, **options: Any) -> Any:
         """A Spark DataFrame as a Ray Dataset on this cluster, in memory; see ``rayyarn.to_ray``."""

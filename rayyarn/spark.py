@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rayyarn import archives, filesystem, fingerprint, hadoop, stage
 from rayyarn.errors import ConnectionUnusable
+from rayyarn.rm import ResourceManager
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +55,13 @@ def settings(found: Connection, conf: Mapping[str, Any]) -> dict[str, str]:
     if not {"spark.yarn.archive", "spark.yarn.jars"} & set(given):
         wanted["spark.yarn.archive"] = jars(site).uri
     return {**wanted, **given}
+
+
+def away_from_ray(found: Connection) -> dict[str, str]:
+    """The setting that keeps executors off hosts without a worker of the cluster (Spark on YARN, "Configuration")."""
+    near = {node["host"] for node in found.nodes if node["role"] == "worker"}
+    hosts = sorted({node.host for node in ResourceManager(hadoop.find(found.conf_dir)).nodes()} - near)
+    return {"spark.yarn.exclude.nodes": ",".join(hosts)} if hosts else {}
 
 
 def jars(site: hadoop.Hadoop) -> Staged:

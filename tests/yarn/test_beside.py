@@ -33,6 +33,15 @@ print(spark.sparkContext.applicationId, flush=True)
 sys.stdin.readline()
 spark.stop()
 """
+NEAR = """
+import json, rayyarn
+cluster = rayyarn.connect()
+spark = cluster.spark("near", near_ray=True, executor_instances=1, executor_memory="512m", yarn_am_memory="512m",
+                      ui_enabled=False, ui_showConsoleProgress=False)
+spark.range(10).count()
+print(json.dumps(cluster.near(spark)))
+spark.stop()
+"""
 SIZES = ["--head-memory", "1 GiB", "--worker-cpus", "1"]
 
 
@@ -116,6 +125,10 @@ def test_an_application_without_a_page_is_found_as_well_and_hosts_can_be_named(t
     assert up["rc"] == 0, up["err"]
     (_, worker) = places(three, "z")
     assert worker[2] == 1
+    program = [Path(sys.executable).with_name("rayyarn"), "exec", "z", "--", "python", "-c", NEAR]
+    done = subprocess.run(program, env=three.environ, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {worker[1]: {"executors": 1, "workers": 1}}
     unknown = three("up", "w", "--hosts", f"{worker[1]},nowhere", *SIZES)
     assert (unknown["rc"], unknown["error"]["code"]) == (1, "hosts_unusable")
     assert three("down", "z")["rc"] == 0
