@@ -85,6 +85,10 @@ class Output:
         if table is not None:
             self._table(table)
 
+    def clear(self) -> None:
+        """Make room for the next of several answers: a clear screen on a terminal, a fresh line in a pipe."""
+        self.answer.line("\x1b[H\x1b[2J" if self.answer.tty else "")
+
     def note(self, text: str) -> None:
         """A sentence on stderr, unless --quiet."""
         self.reporter.note(text)

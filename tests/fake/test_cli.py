@@ -82,7 +82,7 @@ def cluster(**changes):
     facts = {
         "name": "demo", "state": "ready", "why": "", "application": "application_1_0001", "queue": "etl", "workers": 2,
         "wanted": 2, "environment": "9f31c0a2beef", "age": 3700.0, "connection_file": None,
-        "idle": None, "drivers": (),
+        "idle": None, "drivers": (), "beside": None,
     }  # fmt: skip
     return SimpleNamespace(**facts | changes, nodes=nodes)
 
@@ -104,6 +104,22 @@ def test_status_of_one_shows_why_and_its_nodes(library, ry):
     assert lines[-1] == (
         "worker\trestarting\tn1\t2\t4294967296\t1073741824\t3\t10\t900\tcontainer_1_0001_01_000003\tout of memory"
     )
+
+
+def test_status_is_shown_again_until_it_is_enough(library, ry, monkeypatch):
+    looks = []
+
+    def sleep(seconds):
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise errors.Interrupted(2)
+
+    monkeypatch.setattr("time.sleep", sleep)
+    library.answer = StatusList((cluster(),))
+    done = ry("status", "--watch")
+    assert (done.rc, done.out.count("\ndemo\t"), looks) == (0, 3, [2.0] * 3)
+    refused = ry("status", "--watch", "--json")
+    assert json.loads(refused.out)["errors"][0]["code"] == "bad_usage"
 
 
 def test_status_of_nothing_is_fine(library, ry):

@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
 
+from rayyarn.errors import Interrupted, UsageError
 from rayyarn_cli import options, output
 
 if TYPE_CHECKING:
     from rayyarn.state import ClusterStatus, NodeStatus
 
+_WATCH_SECONDS = 2.0
+
 
 @click.command("status")
 @options.cluster_name()
+@click.option("--watch", is_flag=True, help="Look again every 2 s, until Ctrl-C.")
 @options.hadoop_conf
 @output.options
-def command(out: output.Output, name: str | None, hadoop_conf: str | None) -> None:
+def command(out: output.Output, name: str | None, watch: bool, hadoop_conf: str | None) -> None:
     """Show your clusters, or one of them in detail.
 
     With NAME: its nodes, their resources, and why it is not ready. Exit code 1: it failed, and YARN still knows why.
     Exit code 3: there is none.
     """
-    from rayyarn import cluster, settings
-    from rayyarn.errors import ClusterFailed
+    from rayyarn import settings
 
+    if watch and out.as_json:
+        raise UsageError("--watch is for eyes; --json gives one answer", hint="rayyarn status --json")
     if name is None:  # all are meant, whatever RAYYARN_NAME says
         chosen = settings.pick(hadoop_conf=hadoop_conf)
     else:
         chosen = settings.pick(hadoop_conf=hadoop_conf, name=name)
-    found = cluster.status(name, hadoop_conf=chosen["hadoop_conf"])
+    try:
+        while True:
+            _show(out, name, chosen["hadoop_conf"], clear=watch)
+            if not watch:
+                return
+            time.sleep(_WATCH_SECONDS)
+    except Interrupted:
+        if not watch:
+            raise
+
+
+def _show(out: output.Output, name: str | None, hadoop_conf: str | None, *, clear: bool) -> None:
+    from rayyarn import cluster
+    from rayyarn.errors import ClusterFailed
+
+    found = cluster.status(name, hadoop_conf=hadoop_conf)
+    if clear:
+        out.clear()
     if name is not None:
         (one,) = found.clusters
         failed = one.state == "failed"
