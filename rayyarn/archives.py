@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from rayyarn.stage import Staged
     from rayyarn.steps import Reporter, Step
 
-KINDS = ("envs", "code", "runtime", "spark")
 # 20 GB over a slow line; a healthy edge node packs and sends 1.3 GB in 10 s.
 _LIMIT = 3600.0
 
@@ -58,11 +57,6 @@ class _Changed(Exception):
     """Files of the environment changed while they were packed."""
 
 
-def folder(hadoop: Hadoop, kind: str) -> str:
-    """Where staged files of ``kind`` (one of ``KINDS``) lie."""
-    return f"{hadoop.home}/.rayyarn/{kind}"
-
-
 def environment(
     hadoop: Hadoop,
     fs: FileSystem,
@@ -87,7 +81,7 @@ def environment(
     layers = []
     if code_layer is not None:
         with steps.step("code", limit=limit) as step:
-            layers.append(_layer(fs, folder(hadoop, "code"), code_layer, step, recheck=recheck))
+            layers.append(_layer(fs, stage.folder(hadoop, "code"), code_layer, step, recheck=recheck))
             step.result = _result(code_layer.fingerprint, layers[0].staged, fs)
     return ShippedEnvironment(found, known, archive, tuple(layers), ship_runtime(hadoop, fs, recheck=recheck))
 
@@ -95,7 +89,7 @@ def environment(
 def ship_runtime(hadoop: Hadoop, fs: FileSystem, *, recheck: bool = False) -> ShippedLayer:
     """Our own part of what runs in containers, staged."""
     with Steps().step("runtime", limit=120.0) as step:
-        return _layer(fs, folder(hadoop, "runtime"), runtime.runtime_layer(), step, recheck=recheck)
+        return _layer(fs, stage.folder(hadoop, "runtime"), runtime.runtime_layer(), step, recheck=recheck)
 
 
 @dataclass(frozen=True)
@@ -163,13 +157,13 @@ def _archive(
     if found.kind == "archive":
         known = fingerprint.of_archive(found.path)
         suffix = next(end for end in environments.ARCHIVE_SUFFIXES if found.location.endswith(end))
-        path = f"{folder(hadoop, 'envs')}/{known}{suffix}"
+        path = f"{stage.folder(hadoop, 'envs')}/{known}{suffix}"
         return known, stage.ensure(fs, path, _copier(found.path, step), limit=step.limit or _LIMIT, step=step,
                                    recheck=recheck)  # fmt: skip
     staged: list[Staged] = []
 
     def make(known: Fingerprint) -> None:
-        path = f"{folder(hadoop, 'envs')}/{known}.tar.gz"
+        path = f"{stage.folder(hadoop, 'envs')}/{known}.tar.gz"
         staged.append(stage.ensure(fs, path, _packer(found, known, step), limit=step.limit or _LIMIT, step=step,
                                    recheck=recheck))  # fmt: skip
 

@@ -10,7 +10,6 @@ import hashlib
 import os
 import stat
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -157,6 +156,8 @@ def comparable() -> bool:
 
 
 def _conda_pack() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # 0.01 s that `status` would pay
+
     # Inside a container or a program started by `exec` there is no conda-pack, and nothing is packed either.
     try:
         return version("conda-pack")

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rayyarn import archives, filesystem, hadoop, register, stage
+from rayyarn import filesystem, hadoop, register, stage
 from rayyarn.rm import ResourceManager
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def items(site: Hadoop, fs: FileSystem, in_use: dict[str, tuple[str, ...]] | Non
     found = []
     now = time.time()
     for name, kind in KINDS.items():
-        where = archives.folder(site, name)
+        where = stage.folder(site, name)
         for file, status in fs.list(where).items():
             if file.startswith(".") or status.is_dir:
                 continue
@@ -115,5 +115,5 @@ def prune(
         removed.append(item)
     if not dry_run:
         for name in KINDS:
-            stage.sweep(fs, archives.folder(site, name))
+            stage.sweep(fs, stage.folder(site, name))
     return Pruned(tuple(removed), tuple(kept))

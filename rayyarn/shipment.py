@@ -93,7 +93,7 @@ def foresee(site: Hadoop, fs: FileSystem, source: str | None, code: Sequence[str
         suffix = next(end for end in environment.ARCHIVE_SUFFIXES if found.location.endswith(end))
     code_layer = layer.code_layer(found.editable, code)
     layers = () if code_layer is None else (_foreseen(site, fs, "code", code_layer),)
-    archive = _staged(fs, f"{archives.folder(site, 'envs')}/{known}{suffix}")
+    archive = _staged(fs, f"{stage.folder(site, 'envs')}/{known}{suffix}")
     return ShippedEnvironment(found, known, archive, layers, _foreseen(site, fs, "runtime", runtime.runtime_layer()))
 
 
@@ -119,7 +119,7 @@ def is_gone(shipped: ShippedEnvironment, error: RayYarnError) -> bool:
 
 
 def _foreseen(site: Hadoop, fs: FileSystem, kind: str, made: layer.Layer) -> ShippedLayer:
-    return ShippedLayer(made.fingerprint, _staged(fs, f"{archives.folder(site, kind)}/{made.name}"), made.python_paths)
+    return ShippedLayer(made.fingerprint, _staged(fs, f"{stage.folder(site, kind)}/{made.name}"), made.python_paths)
 
 
 def _staged(fs: FileSystem, path: str) -> Staged:

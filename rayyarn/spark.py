@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from rayyarn import archives, filesystem, fingerprint, hadoop, stage
+from rayyarn import filesystem, fingerprint, hadoop, stage
 from rayyarn.errors import ConnectionUnusable
 from rayyarn.rm import ResourceManager
 
@@ -74,7 +74,7 @@ def jars(site: hadoop.Hadoop) -> Staged:
     folder = Path(pyspark.__file__).parent / "jars"
     found = sorted(folder.glob("*.jar"))
     known = fingerprint.of_text(" ".join(f"{path.name} {path.stat().st_size}" for path in found))
-    path = f"{archives.folder(site, 'spark')}/spark-{pyspark.__version__}-{known}.tar"
+    path = f"{stage.folder(site, 'spark')}/spark-{pyspark.__version__}-{known}.tar"
 
     def write(sink: BinaryIO) -> None:
         # Not a zip: one that is written as a stream has data descriptors, and YARN cannot unpack it

@@ -25,10 +25,17 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from rayyarn.filesystem import FileSystem, Stat
+    from rayyarn.hadoop import Hadoop
 
+KINDS = ("envs", "code", "runtime", "spark")
 _MEMO = "staged"
 # Half-written files of others are left alone for so long: their writer may be on another machine.
 _PART_AGE_MS = 24 * 3600 * 1000
+
+
+def folder(hadoop: Hadoop, kind: str) -> str:
+    """Where staged files of ``kind`` (one of ``KINDS``) lie."""
+    return f"{hadoop.home}/.rayyarn/{kind}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rayyarn import access, app_folder, archives, connection, filesystem, home, register, stage, store, vault
+from rayyarn import access, app_folder, connection, filesystem, home, register, stage, store, vault
 from rayyarn.app_folder import AppFolder
 from rayyarn.errors import RayYarnError
 
@@ -133,8 +133,8 @@ def sweep(site: Hadoop, rm: ResourceManager) -> None:
     with contextlib.suppress(RayYarnError, OSError):
         fs = filesystem.open(site, jvm=False)  # nobody waits seconds for this, also where WebHDFS turns out closed
         _sweep_folders(site, rm, fs)
-        for kind in archives.KINDS:
-            stage.sweep(fs, archives.folder(site, kind))
+        for kind in stage.KINDS:
+            stage.sweep(fs, stage.folder(site, kind))
 
 
 def _sweep_edge(site: Hadoop, rm: ResourceManager) -> None:

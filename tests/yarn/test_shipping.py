@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import own_mini
 
-from rayyarn import archives, environment, filesystem, hadoop, inventory, layer, pack, stage
+from rayyarn import environment, filesystem, hadoop, inventory, layer, pack, stage
 from rayyarn.errors import StagingFailed
 from rayyarn.filesystem.fsshell import FsShell
 
@@ -113,7 +113,7 @@ def test_without_a_home_folder_the_administrators_line_is_said(hdfs, home, way):
     site = hadoop.Hadoop(hdfs, "t", hadoop.find(hdfs).properties, {**os.environ, "HADOOP_USER_NAME": "stranger"})
     fs = filesystem.open(site) if way == "webhdfs" else FsShell(site.default_fs, site)
     with pytest.raises(StagingFailed, match="the home folder /user/stranger is not there") as caught:
-        stage.ensure(fs, f"{archives.folder(site, 'envs')}/x.tar.gz", lambda sink: sink.write(b"x"))
+        stage.ensure(fs, f"{stage.folder(site, 'envs')}/x.tar.gz", lambda sink: sink.write(b"x"))
     assert "hdfs dfs -mkdir /user/stranger && hdfs dfs -chown stranger /user/stranger" in caught.value.hint
     assert "Permission denied" in caught.value.log
 
@@ -168,16 +168,16 @@ def test_env_commands_on_a_real_cluster(yarn, ry, prefix):
     assert (again.rc, again.out) == (0, first.out)
     assert f"environment: {known[:8]} already on {site.default_fs}" in again.err
     listed = {item["uri"]: item for item in ry("env", "list", "--json").data}
-    assert listed[uri]["size"] == fs.stat(f"{archives.folder(site, 'envs')}/{known}.tar.gz").size
+    assert listed[uri]["size"] == fs.stat(f"{stage.folder(site, 'envs')}/{known}.tar.gz").size
     assert ry("env", "prune", "--older-than", "1 d", "--json").data["removed"] == []
     spared = ry("env", "prune", "--dry-run", "--json").data["removed"]
     assert uri in [item["uri"] for item in spared]
-    assert fs.stat(f"{archives.folder(site, 'envs')}/{known}.tar.gz") is not None
+    assert fs.stat(f"{stage.folder(site, 'envs')}/{known}.tar.gz") is not None
 
 
 def test_two_at_once_pack_once_and_a_killed_one_is_cleaned_up_after(yarn, prefix, tmp_path):
     site = hadoop.find(yarn.conf_dir)
-    fs, folder = filesystem.open(site), f"{archives.folder(site, 'envs')}"
+    fs, folder = filesystem.open(site), f"{stage.folder(site, 'envs')}"
     own = tmp_path / "env"
     shutil.copytree(prefix, own, symlinks=True, ignore=lambda _, names: [n for n in names if n in ("pyspark", "share")])
     (own / "mark").write_text(str(tmp_path))  # content that no other test has
