@@ -22,7 +22,7 @@ class Placement:
     """Where containers may go.
 
     ``hosts``: each gets ``per_host`` workers; none: anywhere, as many as the spec says. ``strict``: there or not at
-    all. ``head_hosts``: where the head would rather be. ``beside``: the Spark application that the hosts are of.
+    all. ``head_hosts``: where the head goes, if any. ``beside``: the Spark application that the hosts are of.
     """
 
     hosts: tuple[str, ...] = ()
@@ -75,13 +75,23 @@ def resolve(spec: ClusterSpec, rm: ResourceManager) -> Placement:
         hosts=hosts,
         per_host=spec.workers_per_host,
         strict=not spec.beside_or_anywhere,
-        head_hosts=tuple(sorted(node.host for node in nodes if node.host not in hosts)),
+        head_hosts=_elsewhere(nodes, hosts, spec.head.memory),
         beside=beside,
     )
     if spec.min_workers is not None and spec.min_workers > found.workers(spec):
         most = found.workers(spec)
         raise SpecError([f"min-workers: {spec.min_workers} is more than the {most} on {len(hosts)} hosts"])
     return found
+
+
+def _elsewhere(nodes: list[Node], hosts: tuple[str, ...], memory: int) -> tuple[str, ...]:
+    """All other hosts, when one of them has room for the head now; none to choose from otherwise.
+
+    Not left to YARN as a wish: its scheduler gave the head to a host it did not ask for after one missed heartbeat.
+    """
+    others = [node for node in nodes if node.host not in hosts]
+    room = any(node.memory_free * MIB >= memory for node in others)
+    return tuple(sorted(node.host for node in others)) if room else ()
 
 
 def _known(wanted: Iterable[str], nodes: list[Node], spec: ClusterSpec) -> tuple[str, ...]:

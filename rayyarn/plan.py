@@ -84,7 +84,7 @@ def build(
                 "resources": {"memory": _mib(spec.head.memory), "vcores": max(1, spec.head.cpus)},
                 "files": files,
                 "script": script(_told(spec, head=True, lease=lease, workers=workers)),
-                **({"nodes": list(placement.head_hosts), "relax_locality": True} if placement.head_hosts else {}),
+                **({"nodes": list(placement.head_hosts), "relax_locality": False} if placement.head_hosts else {}),
             },
             **_workers(worker, spec, placement),
         },

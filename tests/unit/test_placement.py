@@ -79,6 +79,12 @@ def test_workers_go_where_the_executors_are_and_the_head_elsewhere():
     ]
 
 
+def test_the_head_goes_anywhere_when_the_other_hosts_are_full():
+    rm = Rm(spark_app(), page=PAGE)
+    rm.hosts[1] = node("n2", free=2047)
+    assert placement.resolve(beside(), rm).head_hosts == ()
+
+
 def test_executors_are_counted_by_host_and_lost_ones_left_out():
     assert spark_apps.executors(Rm(page=PAGE), spark_app()) == {"n1": 1, "n3": 2}
 

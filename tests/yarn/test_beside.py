@@ -80,8 +80,7 @@ def etl(three: Any, prefix: Path, request: pytest.FixtureRequest) -> Iterator[st
     try:
         yield program.stdout.readline().strip()
     finally:
-        program.stdin.close()
-        program.wait(60)
+        program.communicate(timeout=60)
 
 
 def places(three: Any, name: str) -> list[tuple[str, str, int]]:
@@ -98,14 +97,14 @@ def test_the_worker_goes_where_the_executor_is_and_a_full_host_is_named(three: A
     assert three("status", "x")["data"]["clusters"][0]["beside"] == etl
     assert not three("up", "x", "--beside", etl, "--worker-memory", "2 GiB", *SIZES)["data"]["changed"]
     other = three("up", "x", "--worker-memory", "2 GiB", *SIZES)
-    assert (other["rc"], other["error"]["code"]) == (1, "cluster_differs")
-    assert f"beside: - here, {etl} running" in other["error"]["message"]
+    assert (other["rc"], other["errors"][0]["code"]) == (1, "cluster_differs")
+    assert f"beside: - here, {etl} running" in other["errors"][0]["message"]
 
     full = ["--beside", etl, "--worker-memory", "2560 MiB", *SIZES, "--ready-timeout", "30s"]
     refused = three("up", "y", *full)
-    assert (refused["rc"], refused["error"]["code"]) == (4, "not_ready")
-    assert f"{worker[1]}: 2.5 GiB asked, " in refused["error"]["message"]
-    assert " too little" in refused["error"]["message"]
+    assert (refused["rc"], refused["errors"][0]["code"]) == (4, "not_ready")
+    assert f"{worker[1]}: 2.5 GiB asked, " in refused["errors"][0]["message"]
+    assert " too little" in refused["errors"][0]["message"]
     assert [one["name"] for one in three("status")["data"]["clusters"]] == ["x"]
 
     spread = three("up", "y", *full[:-2], "--beside-or-anywhere")
@@ -130,5 +129,5 @@ def test_an_application_without_a_page_is_found_as_well_and_hosts_can_be_named(t
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == {worker[1]: {"executors": 1, "workers": 1}}
     unknown = three("up", "w", "--hosts", f"{worker[1]},nowhere", *SIZES)
-    assert (unknown["rc"], unknown["error"]["code"]) == (1, "hosts_unusable")
+    assert (unknown["rc"], unknown["errors"][0]["code"]) == (1, "hosts_unusable")
     assert three("down", "z")["rc"] == 0
