@@ -44,7 +44,7 @@ class RayNode:
         self._environ = dict(environ)
         self._process: subprocess.Popen[bytes] | None = None
         self._temp = folder / "r0"
-        self._read_from = 0
+        self._read_from: dict[Path, int] = {}
         self._tries = 0
         self._began = 0.0
         self._registered = False
@@ -53,7 +53,8 @@ class RayNode:
     def prepare(self) -> None:
         """Have the imports of ``ray start`` done while it is not known yet what to start (see ``ray_start``)."""
         if self._process is None:
-            self._read_from = self._log.stat().st_size if self._log.exists() else 0
+            # Logs outlive a try where YARN keeps them: what was in them before is not of this one.
+            self._read_from = {path: path.stat().st_size for path in self._told_in() if path.exists()}
             command = ["python", "-m", "rayyarn.container.ray_start"]
             self._process = processes.start(command, self._environ, self._log, told=True)
 
@@ -105,7 +106,7 @@ class RayNode:
         """True once the raylet has joined the GCS: ``ray start`` says so and then blocks."""
         if not self._registered and self._process is not None and self._log.exists():
             with self._log.open("rb") as log:
-                log.seek(self._read_from)
+                log.seek(self._read_from.get(self._log, 0))
                 self._registered = _STARTED in log.read()
         return self._registered
 
@@ -129,15 +130,20 @@ class RayNode:
 
     def last_words(self) -> str:
         """The line of Ray's output that says most about its end."""
-        candidates = [self._log, *sorted(self._temp.glob("session_*/logs/raylet.out"))]
         lines: list[str] = []
-        for path in candidates:
+        for path in self._told_in():
             if path.exists():
+                size, before = path.stat().st_size, self._read_from.get(path, 0)
                 with path.open("rb") as log:
-                    log.seek(max(self._read_from if path == self._log else 0, path.stat().st_size - 20000))
+                    log.seek(max(before if before <= size else 0, size - 20000))  # less than before: it was rotated
                     lines += [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
         telling = [line for line in lines if any(word in line for word in ("Error", "ERR", "FATAL", "Check failed"))]
         return (telling or lines or ["it said nothing"])[-1][:300]
+
+    def _told_in(self) -> list[Path]:
+        """Where Ray says why it ends: its own folder of logs is a link to this one, see ``ray_hook``."""
+        raylet = [self._log.with_name("raylet.out"), *sorted(self._temp.glob("session_[0-9]*/logs/raylet.out"))]
+        return [self._log, *{path.resolve(): path.resolve() for path in raylet}]
 
     def stop(self) -> None:
         """End Ray and everything below it, and remove its folder. Works when nothing runs."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rayyarn import prctl, store
-from rayyarn.container import processes
+from rayyarn.container import processes, ray_environ
 from rayyarn.container.activity import Activity
 from rayyarn.container.gcs import Gcs
 from rayyarn.container.limits import Limits
@@ -236,8 +236,9 @@ def main() -> int:
         object_store=share.object_store,
         localization=store.parse_localization(os.environ.get("LOCALIZATION_COUNTERS", "")),
     )
-    log = Path(os.environ.get("LOG_DIRS", str(folder)).split(",")[0]) / "ray-start.log"
-    node = RayNode(folder, log, ip, state.container, share, ray_environ(folder))
+    logs = Path(os.environ.get("LOG_DIRS", str(folder)).split(",")[0])
+    logging.info("%s in %s on %s", state.service.replace("_", "-"), state.container, host)  # for `rayyarn logs`
+    node = RayNode(folder, logs / "ray-start.log", ip, state.container, share, ray_environ.of(folder, logs))
     node.prepare()
     credentials = Credentials((folder / ".skein.crt").read_bytes(), (folder / ".skein.pem").read_bytes())
     master = AppMaster(
@@ -249,33 +250,6 @@ def main() -> int:
     limits = Limits(told.get("idle_timeout", 0), told.get("max_lifetime", 0), Activity(token))
     wanted, lease = told.get("wanted"), told.get("lease", False)
     return Supervisor(post, node, token, wanted=wanted, lease=lease, limits=limits).run()
-
-
-def ray_environ(folder: Path) -> dict[str, str]:
-    """The environment of Ray and of everything that runs in it."""
-    variables = folder / "variables.json"
-    users = json.loads(variables.read_text()) if variables.exists() else {}
-    scratch = folder / "t"
-    scratch.mkdir(mode=0o700, exist_ok=True)
-    ours = {key: value for key, value in os.environ.items() if key != "GRPC_ENABLE_FORK_SUPPORT"}
-    return {
-        **ours,
-        **users,
-        "HOME": str(folder),  # YARN says /home/, which nobody may write
-        "TMPDIR": f"/proc/{os.getpid()}/cwd/t",
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
-        "RAY_START_HOOK": "rayyarn.container.ray_hook.prepare",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        # Ray's default of 15 starves its tasks beside Spark executors, which run at 0.
-        "RAY_worker_niceness": "0",
-        # A NodeManager gives 250 ms; a drain of 30 s would only delay `down`.
-        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
-        # A node killed without a word is noticed after 5 s instead of 15.
-        "RAY_health_check_period_ms": "1000",
-        "RAY_health_check_timeout_ms": "4000",
-        "RAY_health_check_failure_threshold": "3",
-    }
 
 
 def _say_why_and_drop(post: Post, signum: int, frame: object) -> NoReturn:

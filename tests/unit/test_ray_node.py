@@ -2,8 +2,10 @@
 
 import io
 import json
+import stat
+import sys
 from itertools import pairwise
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -114,6 +116,19 @@ def test_the_raylets_own_words_count_too(world):
     assert world.node.last_words() == "[x] Check failed: no space"
 
 
+def test_what_an_earlier_try_said_is_not_this_ones(world):
+    """YARN's log folder outlives Ray's own."""
+    kept = world.folder / "raylet.out"
+    kept.write_text("[x] Check failed: of the first try\n")
+    world.node.start(None)
+    assert world.node.last_words() == "it said nothing"
+    with kept.open("a") as log:
+        log.write("[x] Check failed: of the second\n")
+    assert world.node.last_words() == "[x] Check failed: of the second"
+    kept.write_text("[x] Check failed: 3\n")  # rotated
+    assert world.node.last_words() == "[x] Check failed: 3"
+
+
 def test_the_port_is_read_from_the_session_itself(world):
     world.node.start(None)
     session = world.folder / "r1" / "session_1"
@@ -131,3 +146,24 @@ def test_the_hook_turns_ray_client_off_on_the_head(head):
     params = SimpleNamespace(ray_client_server_port=10001)
     ray_hook.prepare(params, head)
     assert params.ray_client_server_port == (None if head else 10001)
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_the_hook_has_ray_write_its_logs_where_yarn_keeps_them(head, tmp_path, monkeypatch):
+    utils = ModuleType("ray._common.utils")
+    utils.try_make_directory_shared = lambda path: path.chmod(0o777)
+    monkeypatch.setitem(sys.modules, "ray._common.utils", utils)
+    kept = tmp_path / "container_1"
+    kept.mkdir(mode=0o710)
+    monkeypatch.setenv(ray_hook.LOGS, str(kept))
+    monkeypatch.setenv("SKEIN_APPLICATION_ID", "application_1795_0007")
+    params = SimpleNamespace(ray_client_server_port=10001, temp_dir=str(tmp_path / "r1"), session_name=None)
+    ray_hook.prepare(params, head)
+    ray_hook.prepare(params, head)  # a second time finds it all
+    session = tmp_path / "r1" / "session_1795_0007"
+    assert params.session_name == session.name
+    (session / "logs" / "raylet.out").write_text("x")
+    assert [path.name for path in kept.iterdir()] == ["raylet.out"]
+    utils.try_make_directory_shared(session / "logs")
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o710
+    assert stat.S_IMODE(session.stat().st_mode) == 0o700
