@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rayyarn.hadoop import Hadoop
 
 LIVE = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
+_CONTAINER = re.compile(r"\bcontainer_[0-9a-z_]+")
 # A ResourceManager answers in milliseconds; one that needs longer is as good as down for an interactive command.
 _ANSWER_LIMIT = 5.0
 
@@ -33,7 +35,10 @@ class RestClosed(YarnRefused):
 
 @dataclass(frozen=True)
 class App:
-    """A YARN application as the ResourceManager reports it; times in milliseconds since 1970, ``progress`` 0 to 1."""
+    """A YARN application as the ResourceManager reports it; times in milliseconds since 1970, ``progress`` 0 to 1.
+
+    ``master``, ``master_web``: the container of its master and the web address of that one's NodeManager.
+    """
 
     id: str
     name: str
@@ -49,6 +54,9 @@ class App:
     progress: float = 0.0
     kind: str = ""  # SPARK, skein, MAPREDUCE, ...
     attempt: str = ""  # the current one's id
+    log_aggregation: str = ""
+    master: str = ""
+    master_web: str = ""
 
     @property
     def live(self) -> bool:
@@ -241,6 +249,9 @@ def _app(entry: dict[str, Any]) -> App:
         progress=float(entry.get("progress", 0.0)) / 100,
         kind=entry.get("applicationType", ""),
         attempt=entry.get("currentAppAttemptId") or "",
+        log_aggregation=entry.get("logAggregationStatus", ""),
+        master=master[0] if (master := _CONTAINER.search(entry.get("amContainerLogs") or "")) else "",
+        master_web=entry.get("amHostHttpAddress") or "",
     )
 
 

@@ -6,7 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from rayyarn import diagnose, state
+from rayyarn import diagnose, register, state
 from rayyarn.errors import ClusterFailed, ClusterNotFound, NotReady, RayYarnError, YarnUnreachable
 from rayyarn.placement import ANYWHERE
 from rayyarn.register import STOPPED
@@ -196,7 +196,7 @@ class Waiting:
             )
 
     def _logs(self) -> str:
-        return f"yarn logs -applicationId {self._app_id}"
+        return f"rayyarn logs {self._spec.name} --errors"
 
 
 def failed(app: App | None, app_id: str) -> RayYarnError:
@@ -211,7 +211,7 @@ def failed(app: App | None, app_id: str) -> RayYarnError:
     return ClusterFailed(
         f"{app_id} was killed" if app.state == "KILLED" else f"{app_id} ended {app.final or app.state}",
         log=diagnose.telling_line(app.diagnostics),
-        hint=f"yarn logs -applicationId {app_id}",
+        hint=f"rayyarn logs {register.name_of(app)} --errors",
     )
 
 

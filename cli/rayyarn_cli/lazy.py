@@ -15,6 +15,7 @@ COMMANDS = {
     "up": "Bring a cluster up and wait until it is usable.",
     "down": "Stop a cluster and remove all it left behind.",
     "status": "Show your clusters, or one of them in detail.",
+    "logs": "Show what a cluster's containers wrote, Ray's own log files included.",
     "exec": "Run a program here with a cluster's connection in its environment.",
     "run": "Bring a cluster up, run a program with it, and always take it down.",
     "doctor": "Look at this machine, its Hadoop and its YARN, and say what would go wrong.",

@@ -46,7 +46,10 @@ class AppMaster:
             self._client.kv.discard_prefix(prefix)
 
     def containers(self) -> list[dict[str, Any]]:
-        """Every container ever asked for: ``service, state, container`` (YARN's id), ``exit_message``."""
+        """Every container ever asked for: ``service, state, container`` (YARN's id), ``web, exit_message``.
+
+        ``web``: host:port of its NodeManager's pages.
+        """
         with translated("listing containers"), self._lock:
             states = ("WAITING", "REQUESTED", "RUNNING", "SUCCEEDED", "FAILED", "KILLED")
             return [
@@ -54,6 +57,7 @@ class AppMaster:
                     "service": f"{found.service_name}_{found.instance}",
                     "state": str(found.state),
                     "container": found.yarn_container_id,
+                    "web": found.yarn_node_http_address or "",
                     "exit_message": found.exit_message or "",
                 }
                 for found in self._client.get_containers(states=states)

@@ -22,7 +22,7 @@ LEVELS = {
     "spark_apps": 5,
     "archives": 6, "placement": 6, "state": 6, "app_folder": 6,
     "exchange": 7, "access": 7, "inventory": 7, "shipment": 7, "waiting": 7,
-    "plan": 8, "doctor": 8, "teardown": 8, "edge": 8, "spark": 8,
+    "logs": 8, "plan": 8, "doctor": 8, "teardown": 8, "edge": 8, "spark": 8,
     "launch": 9,
     "cluster": 10,
     "session": 11,

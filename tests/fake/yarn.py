@@ -194,6 +194,7 @@ class Manager:
         self.address = f"127.0.0.1:{self._server.server_port}"
         self.nodes[0]["nodeHTTPAddress"] = self.address
         self.info = {"state": "STARTED", "haState": "INITIALIZING", "hadoopVersion": "3.5.0"}
+        self.logs = {}
         self.settings = {}  # what /conf tells, as ResourceManager and as NodeManager
         self.date = None  # of its answers; None: now
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -217,11 +218,26 @@ class Manager:
         if isinstance(self.mood, int):
             return self.mood, {}, b'{"RemoteException": {"exception": "X", "message": "not for you"}}'
         parts = urlsplit(target)
+        if parts.path.startswith("/ws/v1/node/containers/"):
+            return self._logs(parts.path.split("/")[5:], parse_qs(parts.query))
         if parts.path == "/conf":
             told = {"properties": [{"key": key, "value": value} for key, value in self.settings.items()]}
             return 200, {"Content-Type": "application/json"}, json.dumps(told).encode()
         status, found = self._find(method, parts.path.removeprefix("/ws/v1/cluster/"), parse_qs(parts.query), body)
         return status, {"Content-Type": "application/json"}, json.dumps(found).encode()
+
+    def _logs(self, words, query):
+        """A NodeManager's pages of logs, as Hadoop 3.5.0 writes them. ``self.logs``: container to file to bytes."""
+        container, _, *file = words
+        if container not in self.logs:
+            return 404, {}, b"cannot find the container"
+        if not file:
+            infos = [{"fileName": name, "fileSize": str(len(data))} for name, data in self.logs[container].items()]
+            listed = [{"containerLogsInfo": {"logAggregationType": "LOCAL", "containerLogInfo": infos}}]
+            return 200, {}, json.dumps(listed).encode()
+        data, size = self.logs[container][file[0]], -int(query["size"][0])
+        head = f"Container: {container} on n1:1\nLogType:{file[0]}\nLogLength:{len(data)}\nLogContents:\n"
+        return 200, {}, head.encode() + data[-size:] + f"\nEnd of LogType:{file[0]}.\n".encode()
 
     def _find(self, method, path, query, body):
         if path == "apps":

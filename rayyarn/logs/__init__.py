@@ -1,0 +1,152 @@
+"""A cluster's logs: of one that runs from its nodes, of one that is over as YARN has collected them."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rayyarn import hadoop, register
+from rayyarn.errors import ClusterNotFound, NotReady, UsageError, YarnUnreachable
+from rayyarn.logs import container, following, text
+from rayyarn.logs.aggregated import Aggregated, none_of
+from rayyarn.logs.node_pages import NodePages
+from rayyarn.rm import ResourceManager
+from rayyarn.steps import SILENT, Reporter, Steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rayyarn.hadoop import Hadoop
+    from rayyarn.logs.container import Container
+    from rayyarn.rm import App
+
+# NodeManagers send what they have when the application ends: seconds, unless there is much of it.
+_COLLECTED_LIMIT = 60.0
+_FOLLOWED_LINES = 10  # of each file, before what comes: as tail -f does
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a log: ``node`` is head, worker-N, master, or yarn for what YARN itself says."""
+
+    node: str
+    file: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Logs:
+    """What was asked for; ``lines`` come once. ``source``: nodes (the cluster runs) or aggregated (it is over)."""
+
+    cluster: str
+    application: str
+    source: str
+    lines: Iterator[Line]
+
+
+def read(
+    name: str,
+    *,
+    node: str | None = None,
+    follow: bool = False,
+    errors: bool = False,
+    tail: int | None = None,
+    hadoop_conf: str | None = None,
+    reporter: Reporter = SILENT,
+) -> Logs:
+    """The logs of the cluster ``name`` that runs, else of the last one that did.
+
+    ``node``: head, worker-N, master, a container's id, or a host. ``errors``: only the lines that tell of one.
+    ``tail``: the last so many lines of each file. ``follow``: go on with what is written, until the cluster is over.
+    Raises ClusterNotFound when YARN remembers none, UsageError for a node that is not there, YarnRefused when YARN has
+    no logs of it.
+    """
+    site = hadoop.find(hadoop_conf)
+    rm = ResourceManager(site)
+    app = register.find(rm, name) or _last(rm, name)
+    if app is None:
+        raise ClusterNotFound(
+            f"YARN remembers no cluster named {name!r} of user {site.user}", hint="rayyarn status   # lists yours"
+        )
+    if app.live:
+        there = container.of_live(site, rm, app, name)
+        container.choose(there, node, name)  # a wrong name is told before anything is shown
+        if follow:
+            first = _FOLLOWED_LINES if tail is None else tail
+            new = following.follow(site, rm, app, name, node=node, first=first)
+            return Logs(name, app.id, "nodes", (Line(*one) for one in _sifted_as_they_come(new, errors=errors)))
+        return Logs(name, app.id, "nodes", _of_nodes(site, container.choose(there, node, name), tail, errors, reporter))
+    if follow:
+        raise UsageError(f"{name} is over ({app.id}): nothing is written any more", hint=f"rayyarn logs {name}")
+    return Logs(name, app.id, "aggregated", _collected(site, rm, app, node, tail, errors, reporter))
+
+
+def _last(rm: ResourceManager, name: str) -> App | None:
+    ended = rm.apps(tag=f"{register.TAG}-{name}", states=("FAILED", "KILLED", "FINISHED"))
+    return ended[-1] if ended else None
+
+
+def _of_nodes(
+    site: Hadoop, containers: list[Container], tail: int | None, errors: bool, reporter: Reporter
+) -> Iterator[Line]:
+    pages = NodePages(site)
+    for one in containers:
+        if one.words and errors:
+            yield Line("yarn", one.node, one.words)
+        try:
+            files = pages.files(one)
+            if not files:
+                reporter.note(f"{one.node}: its NodeManager has no logs of {one.id} (yet, or any more)")
+            for file in sorted(files.keys() - text.NOT_LOGS):
+                length = files[file]
+                _, data = (
+                    pages.whole(one, file, length) if tail is None or errors else pages.tail(one, file, length, tail)
+                )
+                yield from _chosen(one.node, file, data, tail, errors)
+        except YarnUnreachable as error:  # a lost node: the others are wanted all the more
+            reporter.note(f"{error.message}: {error.log}")
+
+
+def _collected(
+    site: Hadoop, rm: ResourceManager, app: App, node: str | None, tail: int | None, errors: bool, reporter: Reporter
+) -> Iterator[Line]:
+    if errors and app.diagnostics and app.final != "SUCCEEDED":
+        yield from (Line("yarn", app.id, line) for line in app.diagnostics.splitlines() if line.strip())
+    _await_collection(rm, app, reporter)
+    with contextlib.closing(Aggregated(site, app)) as found:
+        for one in container.choose(container.ordered(found.containers()), node, register.name_of(app)):
+            for file in sorted(found.files(one).keys() - text.NOT_LOGS):
+                yield from _chosen(one.node, file, found.whole(one, file), tail, errors)
+
+
+def _await_collection(rm: ResourceManager, app: App, reporter: Reporter) -> None:
+    """The NodeManagers may still be at it. A YARN that does not collect says so."""
+    if app.log_aggregation == "DISABLED":
+        raise none_of(app, "log aggregation is off (yarn.log-aggregation-enable)")
+
+    def over() -> bool:
+        now = rm.app(app.id)
+        return now is None or now.log_aggregation not in ("NOT_START", "RUNNING")
+
+    if over():
+        return
+    with (
+        contextlib.suppress(NotReady),  # what there is already is better than nothing
+        Steps(reporter) as steps,
+        steps.step("YARN to collect the logs", limit=_COLLECTED_LIMIT) as step,
+    ):
+        step.wait(over, every=0.5)
+
+
+def _chosen(node: str, file: str, data: bytes, tail: int | None, errors: bool) -> Iterator[Line]:
+    lines = data.decode(errors="replace").splitlines()
+    sifted = text.telling(lines) if errors else lines
+    yield from (Line(node, file, line) for line in text.last(sifted, tail))
+
+
+def _sifted_as_they_come(new: Iterator[tuple[str, str, str]], *, errors: bool) -> Iterator[tuple[str, str, str]]:
+    sieves: dict[tuple[str, str], text.Sieve] = {}
+    for node, file, line in new:
+        if not errors or sieves.setdefault((node, file), text.Sieve()).keeps(line):
+            yield node, file, line
