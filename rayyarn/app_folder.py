@@ -35,6 +35,15 @@ class AppFolder:
         """Leave the connection document; without an address while the cluster is not usable."""
         self._fs.write(f"{self._path}/connection.json", document.to_json(), 0o600)
 
+    def save_driver(self, document: Connection) -> str:
+        """Leave the document for drivers in containers, from where YARN takes it; its full name."""
+        self._fs.write(f"{self._path}/driver.json", document.to_json(), 0o600)
+        return self.uri("driver.json")
+
+    def uri(self, file: str) -> str:
+        """The full name of a file of the folder, for YARN and Spark."""
+        return self._fs.uri(f"{self._path}/{file}")
+
     def connection(self, path: Path | None) -> Connection | None:
         """The connection document, as if it lay at ``path``; None when the folder is not there (yet)."""
         data = self._read("connection.json")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _READY_LIMIT = 90.0
 _REACH_LIMIT = 2.0
 _END_LIMIT = 10.0
+# The value of RAY_RUNTIME_ENV_HOOK with which `ray.init` starts a raylet where there is none.
+HOOK = "rayyarn.ray_init.prepare"
 
 
 def reach(address: str) -> None:
@@ -70,13 +72,31 @@ def own_ip(address: str) -> str:
 
 def environment(found: Connection) -> dict[str, str]:
     """Our own variables, then the connection's, the environment's programs first on PATH, and rayyarn to import."""
-    environ = {**os.environ, **found.environ()}
-    prefix = found.environment["prefix"]
-    if prefix and Path(prefix, "bin").is_dir():
-        environ["PATH"] = f"{prefix}/bin:{environ.get('PATH', os.defpath)}"
-        environ["PYSPARK_DRIVER_PYTHON"] = f"{prefix}/bin/python"
-    environ["PYTHONPATH"] = os.pathsep.join([str(runtime_file()), *filter(None, [environ.get("PYTHONPATH")])])
+    environ = {**os.environ, **variables(found)}
+    if environ.get("RAY_RUNTIME_ENV_HOOK") == HOOK:  # of the shell we are in: this program gets a raylet from us
+        del environ["RAY_RUNTIME_ENV_HOOK"]
+    for name, first in in_front(found).items():
+        rest = environ.get(name) or (os.defpath if name == "PATH" else "")
+        environ[name] = os.pathsep.join(filter(None, [first, rest]))
     return environ
+
+
+def variables(found: Connection) -> dict[str, str]:
+    """The variables of a program on this machine that is to find the cluster."""
+    driver = {"PYSPARK_DRIVER_PYTHON": f"{prefix}/bin/python"} if (prefix := _prefix(found)) else {}
+    return {**found.environ(), **driver}
+
+
+def in_front(found: Connection) -> dict[str, str]:
+    """What goes before the value that a variable has: the environment's programs, and rayyarn to import."""
+    path = {"PATH": f"{prefix}/bin"} if (prefix := _prefix(found)) else {}
+    return {**path, "PYTHONPATH": str(runtime_file())}
+
+
+def _prefix(found: Connection) -> str | None:
+    """The environment, where it is on this machine."""
+    prefix: str | None = found.environment["prefix"]
+    return prefix if prefix and Path(prefix, "bin").is_dir() else None
 
 
 def runtime_file() -> Path:

@@ -22,16 +22,18 @@ if TYPE_CHECKING:
 
 
 def session(found: Connection, app_name: str, conf: Mapping[str, Any]) -> Any:
-    """A SparkSession in client mode whose executors run the cluster's environment from the same cache entry.
+    """A SparkSession whose executors run the cluster's environment from the same cache entry; on the edge, client mode.
 
     ``conf``: Spark settings, with underscores for dots (``executor_memory="2g"``) or in full. Raises
     ConnectionUnusable when a session or JVM with other settings is there already: Spark would silently keep those.
+    Under ``spark-submit --deploy-mode cluster`` the submit has decided the rest, see ``rayyarn.spark_defaults``.
     """
     from pyspark.sql import SparkSession
 
-    wanted = settings(found, conf)
+    wanted = _given(conf) if _in_spark_master() else settings(found, conf)
     _refuse_other(wanted)
-    os.environ.update({key: value for key, value in found.environ().items() if not key.startswith("RAY")})
+    if not _in_spark_master():
+        os.environ.update({key: value for key, value in found.environ().items() if not key.startswith("RAY")})
     builder = SparkSession.builder.appName(app_name)
     for key, value in wanted.items():
         builder = builder.config(key, value)
@@ -39,22 +41,14 @@ def session(found: Connection, app_name: str, conf: Mapping[str, Any]) -> Any:
 
 
 def settings(found: Connection, conf: Mapping[str, Any]) -> dict[str, str]:
-    """All Spark settings of a session: the cluster's, the staged jars, then ``conf``, which wins."""
+    """All Spark settings of a session on the edge: the cluster's, the staged jars, then ``conf``, which wins."""
     import pyspark
 
     _check_spark_home(pyspark.__version__)
-    site = hadoop.find(found.conf_dir)
-    wanted = {
-        "spark.master": "yarn",
-        "spark.submit.deployMode": "client",
-        "spark.yarn.tags": f"rayyarn.spark,{found.application['id']}",
-        **found.spark["conf"],
-        **_loopback(found),
-    }
-    given = {_key(key): str(value) for key, value in conf.items()}
-    if not {"spark.yarn.archive", "spark.yarn.jars"} & set(given):
-        wanted["spark.yarn.archive"] = jars(site).uri
-    return {**wanted, **given}
+    given = _given(conf)
+    own_jars = {"spark.yarn.archive", "spark.yarn.jars"} & set(given)
+    folder = None if own_jars else _home(Path(pyspark.__file__).parent)
+    return {**common(found, folder, pyspark.__version__), "spark.submit.deployMode": "client", **given}
 
 
 def away_from_ray(found: Connection) -> dict[str, str]:
@@ -64,17 +58,24 @@ def away_from_ray(found: Connection) -> dict[str, str]:
     return {"spark.yarn.exclude.nodes": ",".join(hosts)} if hosts else {}
 
 
-def jars(site: hadoop.Hadoop) -> Staged:
+def common(found: Connection, pyspark: Path | None, version: str) -> dict[str, str]:
+    """What every Spark application beside the cluster is started with, in either mode, however it is started.
+
+    ``pyspark``: the folder of the package whose jars are staged; None: Spark finds its jars by itself.
+    """
+    staged = {"spark.yarn.archive": jars(hadoop.find(found.conf_dir), pyspark, version).uri} if pyspark else {}
+    tags = {"spark.yarn.tags": f"rayyarn.spark,{found.application['id']}"}
+    return {"spark.master": "yarn", **tags, **found.spark["conf"], **_loopback(found), **staged}
+
+
+def jars(site: hadoop.Hadoop, pyspark: Path, version: str) -> Staged:
     """Spark's own jars as one archive on the default file system, made once per content.
 
     Without it each session zips and sends 400 MB: 38 s instead of 17 s to the first session (measured, 2 cores).
     """
-    import pyspark
-
-    folder = Path(pyspark.__file__).parent / "jars"
-    found = sorted(folder.glob("*.jar"))
+    found = sorted((pyspark / "jars").glob("*.jar"))
     known = fingerprint.of_text(" ".join(f"{path.name} {path.stat().st_size}" for path in found))
-    path = f"{stage.folder(site, 'spark')}/spark-{pyspark.__version__}-{known}.tar"
+    path = f"{stage.folder(site, 'spark')}/spark-{version}-{known}.tar"
 
     def write(sink: BinaryIO) -> None:
         # Not a zip: one that is written as a stream has data descriptors, and YARN cannot unpack it
@@ -84,6 +85,21 @@ def jars(site: hadoop.Hadoop) -> Staged:
                 archive.add(jar, jar.name)
 
     return stage.ensure(filesystem.open(site), path, write)
+
+
+def _home(package: Path) -> Path | None:
+    """Where Spark's jars are: under spark-submit ``package`` is in a zip of SPARK_HOME, which has been checked."""
+    places = [package, *([Path(place)] if (place := os.environ.get("SPARK_HOME")) else [])]
+    return next((place for place in places if any((place / "jars").glob("*.jar"))), None)
+
+
+def _in_spark_master() -> bool:
+    """True in a program that ``spark-submit --deploy-mode cluster`` runs in its application's own master."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ and "CONTAINER_ID" in os.environ
+
+
+def _given(conf: Mapping[str, Any]) -> dict[str, str]:
+    return {_key(key): str(value) for key, value in conf.items()}
 
 
 def _key(name: str) -> str:

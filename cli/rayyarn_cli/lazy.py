@@ -17,6 +17,7 @@ COMMANDS = {
     "status": "Show your clusters, or one of them in detail.",
     "logs": "Show what a cluster's containers wrote, Ray's own log files included.",
     "exec": "Run a program here with a cluster's connection in its environment.",
+    "connect": "See that a cluster can be used from here, and connect a shell or Spark's submit to it.",
     "run": "Bring a cluster up, run a program with it, and always take it down.",
     "doctor": "Look at this machine, its Hadoop and its YARN, and say what would go wrong.",
     "env": "Pack, list, check and remove environments.",

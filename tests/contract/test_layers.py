@@ -23,10 +23,10 @@ LEVELS = {
     "archives": 6, "placement": 6, "state": 6, "app_folder": 6,
     "exchange": 7, "access": 7, "inventory": 7, "shipment": 7, "waiting": 7,
     "logs": 8, "plan": 8, "doctor": 8, "teardown": 8, "edge": 8, "spark": 8,
-    "launch": 9,
+    "launch": 9, "spark_defaults": 9, "ray_init": 9,
     "cluster": 10,
     "session": 11,
-    "program": 12,
+    "program": 12, "handover": 12,
     "batch": 13,
 }  # fmt: skip
 # What runs in containers, where only ray, pyarrow and skein's client are there.
