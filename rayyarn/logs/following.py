@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from rayyarn.errors import RayYarnError
+from rayyarn.errors import RayYarnError, YarnUnreachable
 from rayyarn.logs import container, text
 from rayyarn.logs.node_pages import NodePages
 
@@ -30,7 +30,10 @@ def follow(site: Hadoop, rm: ResourceManager, app: App, name: str, *, node: str 
     while True:
         if time.monotonic() >= look:
             look = time.monotonic() + _CONTAINERS_EVERY
-            now = rm.live(app.id)
+            try:
+                now = rm.live(app.id)
+            except YarnUnreachable:  # it restarts, or another takes over
+                now = app
             if now is None:
                 return
             with contextlib.suppress(RayYarnError):  # a replacement has not begun yet: those of before are kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -147,6 +148,24 @@ def test_a_lost_supervisor_of_a_worker_is_replaced(ry: Callable[..., Run], up: d
     wait("its processes are gone", lambda: not processes(lost), GONE)
     wait("two workers again, without the lost one", lambda: lost not in str(ready(ry) or lost), HEALED)
     assert works(ry)
+    token = _token(up)
+    said = ry("logs", "k", "--node", lost)
+    assert "\traylet.out\t" in said.out, said.err
+    number = said.out.split("\t", 1)[0]
+    errors = ry("logs", "k", "--errors").out
+    assert any(line.startswith(f"yarn\t{number}\t") for line in errors.splitlines()), errors
+    assert ry("down", "k").rc == 0
+    collected = ry("logs", "k")
+    assert collected.rc == 0, collected.err
+    files = {tuple(line.split("\t")[:2]) for line in collected.out.splitlines()}
+    assert {(number, "raylet.out"), (number, "worker.log"), ("head", "gcs_server.out")} <= files
+    assert ("master", "application.master.log") in files
+    assert token not in said.out + errors + collected.out
+
+
+def _token(cluster: dict[str, Any]) -> str:
+    document = Path(cluster["connection_file"])
+    return (document.parent / json.loads(document.read_text())["secrets"]["token"]).read_text()
 
 
 @pytest.mark.parametrize("word", ["raylet/raylet", "rayyarn.container.ray_start"])

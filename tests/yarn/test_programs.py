@@ -163,7 +163,7 @@ if "stay" in sys.argv:
 
 
 def test_an_edge_of_its_own(yarn: Yarn, cluster: dict[str, Any], tmp_path: Path) -> None:
-    """Three ways to a raylet on the edge: by exec, by connect, and both leave none behind."""
+    """Three ways to a raylet on the edge: by exec, by connect, by `ray.init` in a shell; and all leave none behind."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     rayyarn = Path(sys.executable).with_name("rayyarn")
@@ -178,6 +178,97 @@ def test_an_edge_of_its_own(yarn: Yarn, cluster: dict[str, Any], tmp_path: Path)
         env=yarn.environ, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.stdout.splitlines()[0] == "edge 0", done.stderr
+    script = f"{SHELL}; python -c '{plain}'; ps -e -o comm="
+    done = subprocess.run(
+        unshared(["bash", "-c", script, rayyarn]), env=yarn.environ, capture_output=True, text=True, timeout=120
+    )
+    said, *left = done.stdout.split()
+    assert said == cluster["address"], done.stderr
+    assert set(left) <= {"bash", "ps", "unshare"}, done.stdout
+
+
+# With the path of rayyarn as $0.
+SHELL = 'eval "$("$0" connect p --shell --quiet)"'
+SUBMITTED = """
+import json, os, pathlib, sys, ray, rayyarn
+ray.init()
+@ray.remote(num_cpus=1)
+def where():
+    return os.environ["CONTAINER_ID"]
+ran = ray.get(where.remote())
+with rayyarn.connect() as cluster:
+    cluster.ray()
+    spark = cluster.spark("submitted", executor_instances=1, executor_memory="512m", ui_enabled=False)
+    python = spark.sparkContext.parallelize([1], 1).map(lambda _: sys.executable).collect()
+    told = {"ray": ran, "executor": python[0], "rows": spark.range(100).count(), "name": cluster.name}
+    spark.stop()
+told |= {"container": os.environ.get("CONTAINER_ID", ""), "driver": sys.executable}
+pathlib.Path(sys.argv[1]).write_text(json.dumps(told))
+"""
+
+
+def test_one_program_in_both_modes_of_spark_submit(
+    yarn: Yarn, cluster: dict[str, Any], prefix: Path, tmp_path: Path
+) -> None:
+    """Unchanged, from a connected shell: Ray and Spark answer on the edge, and in a container of Spark itself."""
+    if yarn.mini is None:
+        pytest.skip("reads what the driver wrote on its own machine")
+    program, conf = tmp_path / "program.py", tmp_path / "a b.conf"
+    program.write_text(SUBMITTED)
+    rayyarn = Path(sys.executable).with_name("rayyarn")
+    small = "--conf spark.driver.memory=600m --conf spark.yarn.am.memory=512m --conf spark.yarn.maxAppAttempts=1"
+    script = (
+        f'{SHELL}; "$0" connect p --spark-conf "$1"; shift; exec spark-submit --properties-file "{conf}" {small} "$@"'
+    )
+    workers = {node["container"] for node in cluster["nodes"] if node["role"] == "worker"}
+    for mode in ("client", "cluster"):
+        told_in = tmp_path / f"{mode}.json"
+        done = subprocess.run(
+            ["bash", "-c", script, rayyarn, conf, "--deploy-mode", mode, program, told_in],
+            env=yarn.environ, capture_output=True, text=True, timeout=240,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert conf.stat().st_mode & 0o777 == 0o600
+        told = json.loads(told_in.read_text())
+        assert told["ray"] in workers
+        assert (told["rows"], told["name"]) == (100, "p")
+        assert "/environment/bin/python" in told["executor"]
+        if mode == "client":
+            assert (told["container"], Path(told["driver"]).parent) == ("", prefix / "bin")
+        else:
+            assert told["container"].startswith("container_")
+            assert f"{told['container']}/./environment/bin/python" in told["driver"]
+
+
+def test_the_logs_of_a_running_cluster(ry: Callable[..., Run], cluster: dict[str, Any], yarn: Yarn) -> None:
+    program = """
+    import ray
+    ray.init(log_to_driver=False)
+    @ray.remote(num_cpus=1)
+    def say(): print("a word of a task")
+    ray.get(say.remote())
+    """
+    assert run(ry, program).rc == 0
+    shown = ry("logs", "p")
+    assert shown.rc == 0, shown.err
+    lines = [line.split("\t", 2) for line in shown.out.splitlines()]
+    word = next((node, file) for node, file, text in lines if text == "a word of a task")
+    assert word[0] in ("worker-0", "worker-1")
+    assert word[1].startswith("worker-")
+    head = next(node for node in cluster["nodes"] if node["role"] == "head")
+    files = {file for node, file, _ in lines if node == "head"}
+    assert {"raylet.out", "gcs_server.out", "head.log", "ray-start.log"} <= files
+    ends = [f"{line['file']} {line['text']}" for line in ry("logs", "p", "--tail", "1", "--json").data["lines"]]
+    assert len(ends) < len(lines) / 4
+    assert ry("logs", "p", "--node", head["container"], "--tail", "1").out.splitlines()[0].startswith("head\t")
+    wrong = ry("logs", "p", "--node", "worker-77")
+    assert (wrong.rc, "there are: head, worker-0, worker-1" in wrong.err) == (2, True)
+    if yarn.mini is not None:
+        folders = [path.parent for path in Path(yarn.mini.folder).glob("nodes/*/logs/*/*/raylet.out")]
+        assert len(folders) == 3
+        assert not [path for path in folders if path.stat().st_mode & 0o007], (
+            "YARN's log folder was opened to everybody"
+        )
 
 
 @pytest.fixture
