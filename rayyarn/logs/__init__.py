@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rayyarn import hadoop, register
@@ -15,7 +16,7 @@ from rayyarn.rm import ResourceManager
 from rayyarn.steps import SILENT, Reporter, Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rayyarn.hadoop import Hadoop
     from rayyarn.logs.container import Container
@@ -93,17 +94,18 @@ def _of_nodes(
     pages = NodePages(site)
     for one in containers:
         if one.words and errors:
-            yield Line("yarn", one.node, one.words)
+            yield from (Line("yarn", one.node, line) for line in one.words.splitlines() if line.strip())
         try:
             files = pages.files(one)
             if not files:
                 reporter.note(f"{one.node}: its NodeManager has no logs of {one.id} (yet, or any more)")
+            if errors:
+                yield from _errors(one, files, partial(pages.content, one, files), tail)
+                continue
             for file in sorted(files.keys() - text.NOT_LOGS):
                 length = files[file]
-                _, data = (
-                    pages.whole(one, file, length) if tail is None or errors else pages.tail(one, file, length, tail)
-                )
-                yield from _chosen(one.node, file, data, tail, errors)
+                _, data = pages.whole(one, file, length) if tail is None else pages.tail(one, file, length, tail)
+                yield from _lines(one.node, file, text.last(_decoded(data), tail))
         except YarnUnreachable as error:  # a lost node: the others are wanted all the more
             reporter.note(f"{error.message}: {error.log}")
 
@@ -116,8 +118,12 @@ def _collected(
     _await_collection(rm, app, reporter)
     with contextlib.closing(Aggregated(site, app)) as found:
         for one in container.choose(container.ordered(found.containers()), node, register.name_of(app)):
-            for file in sorted(found.files(one).keys() - text.NOT_LOGS):
-                yield from _chosen(one.node, file, found.whole(one, file), tail, errors)
+            files = found.files(one)
+            if errors:
+                yield from _errors(one, files, partial(found.whole, one), tail)
+                continue
+            for file in sorted(files.keys() - text.NOT_LOGS):
+                yield from _lines(one.node, file, text.last(_decoded(found.whole(one, file)), tail))
 
 
 def _await_collection(rm: ResourceManager, app: App, reporter: Reporter) -> None:
@@ -139,10 +145,21 @@ def _await_collection(rm: ResourceManager, app: App, reporter: Reporter) -> None
         step.wait(over, every=0.5)
 
 
-def _chosen(node: str, file: str, data: bytes, tail: int | None, errors: bool) -> Iterator[Line]:
-    lines = data.decode(errors="replace").splitlines()
-    sifted = text.telling(lines) if errors else lines
-    yield from (Line(node, file, line) for line in text.last(sifted, tail))
+def _errors(one: Container, files: Mapping[str, int], read: Callable[[str], bytes], tail: int | None) -> Iterator[Line]:
+    """What a container's files tell of errors until Ray was told to stop."""
+    own = next((file for file in ("head.log", "worker.log") if file in files), None)
+    until = text.stopped(read(own).decode(errors="replace")) if own else None
+    for file in sorted(files.keys() - text.NOT_LOGS):
+        if files[file]:
+            yield from _lines(one.node, file, text.last(text.telling(_decoded(read(file)), until), tail))
+
+
+def _decoded(data: bytes) -> list[str]:
+    return data.decode(errors="replace").splitlines()
+
+
+def _lines(node: str, file: str, lines: Iterable[str]) -> Iterator[Line]:
+    return (Line(node, file, line) for line in lines)
 
 
 def _sifted_as_they_come(new: Iterator[tuple[str, str, str]], *, errors: bool) -> Iterator[tuple[str, str, str]]:

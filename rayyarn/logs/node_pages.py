@@ -15,6 +15,8 @@ from rayyarn.errors import YarnUnreachable
 from rayyarn.logs import text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rayyarn.hadoop import Hadoop
     from rayyarn.logs.container import Container
 
@@ -55,6 +57,10 @@ class NodePages:
     def whole(self, container: Container, file: str, length: int) -> tuple[int, bytes]:
         """The file, all of it; ``length`` as ``files`` told it."""
         return self.read(container, file, length + _GROWTH)
+
+    def content(self, container: Container, files: Mapping[str, int], file: str) -> bytes:
+        """One of ``files``, all of it."""
+        return self.whole(container, file, files[file])[1]
 
     def tail(self, container: Container, file: str, length: int, lines: int) -> tuple[int, bytes]:
         """Enough of the file's end to hold ``lines`` lines."""

@@ -66,14 +66,30 @@ _TELLS = re.compile(
 _GOES_ON = re.compile(r"^(\s|@ |\.\.\. \d+ more|Caused by: |During handling of|The above exception)")
 
 
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+")
+_LEAVES = re.compile(rf"^({_STAMP.pattern}) INFO leaving: ", re.MULTILINE)  # our supervisor, before it stops Ray
+
+
+def stopped(supervisor: str) -> str | None:
+    """When Ray was told to stop, as the supervisor's log has it: what Ray complains of from then on is no news."""
+    found = _LEAVES.findall(supervisor)
+    return found[-1] if found else None
+
+
 class Sieve:
     """Keeps the lines of errors, each with the trace that belongs to it; told the lines of one file in order."""
 
-    def __init__(self) -> None:
-        self._within = self._trace = False
+    def __init__(self, until: str | None = None) -> None:
+        """``until``: the time, as logs write it, from which on nothing is kept."""
+        self._within = self._trace = self._over = False
+        self._until = until
 
     def keeps(self, line: str) -> bool:
         """True for a line that tells of an error."""
+        if self._until and (stamp := _STAMP.search(line[:40])) and stamp[0] >= self._until:
+            self._over = True
+        if self._over:
+            return False
         severe = _SEVERE.search(line)
         if severe:
             self._within = (severe["cpp"] or severe["level"])[0] in "EFC"
@@ -89,9 +105,9 @@ class Sieve:
         return self._within and bool(line.strip())
 
 
-def telling(lines: Iterable[str]) -> Iterator[str]:
-    """Of ``lines`` of one file, in order, those of errors."""
-    sieve = Sieve()
+def telling(lines: Iterable[str], until: str | None = None) -> Iterator[str]:
+    """Of ``lines`` of one file, in order, those of errors; see ``Sieve``."""
+    sieve = Sieve(until)
     return (line for line in lines if sieve.keeps(line))
 
 

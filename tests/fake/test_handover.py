@@ -1,5 +1,6 @@
 """A connection handed to a shell and to spark-submit: what they read is what was meant."""
 
+import json
 import os
 import re
 import subprocess
@@ -191,3 +192,17 @@ def test_the_command_line_does_not_take_its_library_from_the_containers_zip(tmp_
         [sys.executable, "-c", code, path], env={**os.environ, "PYTHONPATH": path}, capture_output=True
     )
     assert done.stdout == b"False\n"
+
+
+def test_the_command_says_how_or_hands_over(found, site, ry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plain = ry("connect", "demo")
+    assert (plain.rc, plain.out) == (0, f"demo\t10.0.0.1:6379\t{found.path}\n")
+    assert 'eval "$(rayyarn connect demo --shell)"' in plain.err
+    shell = ry("connect", "demo", "--shell")
+    assert all(line.startswith("export ") for line in shell.out.splitlines())
+    assert shell.err == "it has changed\n"
+    written = ry("connect", "demo", "--spark-conf", "x.conf", "--json")
+    assert json.loads(written.out)["data"]["spark_conf"] == str(tmp_path / "x.conf")
+    nowhere = ry("connect", "demo", "--spark-conf", "no/x.conf")
+    assert (nowhere.rc, "cannot be written" in nowhere.err) == (1, True)

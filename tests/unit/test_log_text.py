@@ -79,6 +79,17 @@ def test_the_lines_that_tell_of_an_error(written, kept):
     assert list(text.telling(lines)) == [lines[number] for number in kept]
 
 
+def test_what_ray_says_of_its_own_stop_is_no_error():
+    supervisor = "2026-11-25 04:00:00,100 INFO worker-0 in c on n\n2026-11-25 04:00:02,100 INFO leaving: told to stop\n"
+    lines = [
+        "[2026-11-25 04:00:01,100 E 1 1] (raylet) before",
+        "[2026-11-25 04:00:02,200 E 1 1] (raylet) agent_manager.cc:87: one Ray agent failed",
+        "- The agent is killed by the OS",
+    ]
+    assert list(text.telling(lines, text.stopped(supervisor))) == lines[:1]
+    assert list(text.telling(lines, text.stopped("2026-11-25 04:00:00,100 INFO worker-0\n"))) == lines
+
+
 def test_the_last_lines():
     assert text.last("abc", 2) == ["b", "c"]
     assert text.last("abc", 0) == []
