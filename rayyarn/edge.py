@@ -9,6 +9,7 @@ import select
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -112,6 +113,16 @@ def runtime_file() -> Path:
     return path
 
 
+def _disconnect(address: str) -> None:
+    """``ray.shutdown()`` in a driver of the cluster at ``address``.
+
+    Ray ends a driver whose raylet is gone on the spot: nothing is flushed, and what it had printed is lost (ray 2.60).
+    """
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized() and ray.get_runtime_context().gcs_address == address:
+        ray.shutdown()
+
+
 class Edge:
     """A Ray node without CPUs on this machine, owned by this process and gone with it."""
 
@@ -163,7 +174,8 @@ class Edge:
         return "it said nothing"
 
     def close(self) -> None:
-        """End the node and everything below it."""
+        """End the node and everything below it; before that, this process's own driver on it, if there is one."""
+        _disconnect(self._connection.ray["address"])
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):

@@ -231,7 +231,10 @@ class Session:
             self.ray()
 
     def close(self) -> None:
-        """End the raylet that this session started, if any. ``ray.shutdown()`` and ``spark.stop()`` are yours."""
+        """End the raylet that this session started, if any, and with it this program's connection to Ray.
+
+        Without such a raylet ``ray.shutdown()`` is yours, as ``spark.stop()`` always is.
+        """
         if self._edge is not None:
             self._edge.close()
             self._edge = None

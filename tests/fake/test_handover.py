@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -206,3 +207,16 @@ def test_the_command_says_how_or_hands_over(found, site, ry, tmp_path, monkeypat
     assert json.loads(written.out)["data"]["spark_conf"] == str(tmp_path / "x.conf")
     nowhere = ry("connect", "demo", "--spark-conf", "no/x.conf")
     assert (nowhere.rc, "cannot be written" in nowhere.err) == (1, True)
+
+
+@pytest.mark.parametrize(("address", "calls"), [("10.0.0.1:6379", ["shutdown"]), ("10.9.9.9:1", [])])
+def test_a_driver_leaves_before_its_raylet_does(monkeypatch, address, calls):
+    """Ray would end the program on the spot otherwise, with what it has printed and not flushed."""
+    called = []
+    ray = ModuleType("ray")
+    ray.is_initialized = lambda: True
+    ray.shutdown = lambda: called.append("shutdown")
+    ray.get_runtime_context = lambda: SimpleNamespace(gcs_address=address)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    edge._disconnect("10.0.0.1:6379")
+    assert called == calls
