@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ def _keep_logs(ray_params: Any, folder: str) -> None:
     """Make the session's ``logs`` a link to ``folder`` itself.
 
     YARN shows and aggregates the files right in a container's log folder and passes over folders in it
-    (AggregatedLogFormat.LogValue.write, Hadoop 3.5.0).
+    (AggregatedLogFormat.LogValue.write, Hadoop 3.5.0). ``RayNode.keep_closed`` sees to the folder's mode.
     """
     application = os.environ.get("SKEIN_APPLICATION_ID", "application_0").removeprefix("application_")
     ray_params.session_name = f"session_{application}"  # the head tells it to nodes that have no name of their own
@@ -36,8 +35,3 @@ def _keep_logs(ray_params: Any, folder: str) -> None:
     session.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         (session / "logs").symlink_to(folder, target_is_directory=True)
-    # Ray gives each of its folders mode 0777 (ray/_common/utils.py), for people who share a machine: YARN's log folder
-    # is not its to open.
-    for module in ("ray._common.utils", "ray._private.utils"):
-        if hasattr(sys.modules.get(module), "try_make_directory_shared"):
-            setattr(sys.modules[module], "try_make_directory_shared", lambda path: None)  # noqa: B010, ARG005

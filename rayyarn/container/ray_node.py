@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class RayNode:
         self._environ = dict(environ)
         self._process: subprocess.Popen[bytes] | None = None
         self._temp = folder / "r0"
+        self._mode = stat.S_IMODE(log.parent.stat().st_mode)
         self._read_from: dict[Path, int] = {}
         self._tries = 0
         self._began = 0.0
@@ -127,6 +129,15 @@ class RayNode:
             below = processes.descendants(self._process.pid)
             self._raylet = next((pid for pid, name in below.items() if name == "raylet"), 0)
         return None if processes.lives(self._raylet) else "the raylet ended"
+
+    def keep_closed(self) -> None:
+        """Give the folder of logs its mode back: it is YARN's, and not Ray's to open.
+
+        Each of Ray's processes, workers too, makes the session's folders 0777 for people who share a machine
+        (ray/_private/node.py). What is above the folder keeps strangers out meanwhile.
+        """
+        if stat.S_IMODE(self._log.parent.stat().st_mode) != self._mode:
+            self._log.parent.chmod(self._mode)
 
     def last_words(self) -> str:
         """The line of Ray's output that says most about its end."""

@@ -147,6 +147,7 @@ class Supervisor:
                 hurry = not self._usable and time.monotonic() < self._hurry_until
                 self._next_beat = time.monotonic() + (_HURRY if hurry else _BEAT)
                 processes.reap(but=self._node.pid)
+                self._node.keep_closed()
                 if why := self._beat():
                     return why
             left = until - time.monotonic()

@@ -55,7 +55,7 @@ def excerpt(answer: bytes, size: int) -> tuple[int, bytes]:
 # Ray's C++ ([2026-11-25 04:00:00,123 E 12 12] ...), Python's logging and log4j, and what a dying process says itself.
 _SEVERE = re.compile(
     r"^\[[-\d: ,.T+]+ (?P<cpp>[A-Z]) \d+ \d+\]"
-    r"|^\S{0,12}[ T]?[-\d:., ]{8,} ?\[?(?P<level>DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)\b"
+    r"|^\S{0,12}[ T]?[-\d:., ]{8,}[ \t]*\[?(?P<level>DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)\b"
 )
 _OPEN = re.compile(r"^(\S* ?)?(Traceback \(most recent call last\)|Exception in thread|\*\*\* SIG|Fatal Python error)")
 _TELLS = re.compile(

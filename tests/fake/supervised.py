@@ -62,6 +62,9 @@ class Node:
     def gcs_port(self):
         return 6379
 
+    def keep_closed(self):
+        pass
+
     def stop(self):
         self.stopped += 1
 

@@ -58,6 +58,8 @@ ValueError: boom
 that was it
 ModuleNotFoundError: No module named 'ray'
 2026-11-25 04:00:01,000\tINFO no error: 0 errors
+2026-11-25 04:00:01,000\tERROR reporter_agent.py:1 -- no answer
+2026-11-25 04:00:01,000\tWARNING fewer than asked
 """
 JAVA = """\
 26/11/25 04:00:00 INFO skein.ApplicationMaster: started
@@ -71,7 +73,7 @@ Caused by: java.net.ConnectException
 
 @pytest.mark.parametrize(
     ("written", "kept"),
-    [(RAY, [2]), (PYTHON, [1, 3, 4, 5, 6, 8]), (JAVA, [1, 2, 3, 4])],
+    [(RAY, [2]), (PYTHON, [1, 3, 4, 5, 6, 8, 10]), (JAVA, [1, 2, 3, 4])],
     ids=["ray", "python", "java"],
 )
 def test_the_lines_that_tell_of_an_error(written, kept):

@@ -3,9 +3,8 @@
 import io
 import json
 import stat
-import sys
 from itertools import pairwise
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 
@@ -150,9 +149,6 @@ def test_the_hook_turns_ray_client_off_on_the_head(head):
 
 @pytest.mark.parametrize("head", [True, False])
 def test_the_hook_has_ray_write_its_logs_where_yarn_keeps_them(head, tmp_path, monkeypatch):
-    utils = ModuleType("ray._common.utils")
-    utils.try_make_directory_shared = lambda path: path.chmod(0o777)
-    monkeypatch.setitem(sys.modules, "ray._common.utils", utils)
     kept = tmp_path / "container_1"
     kept.mkdir(mode=0o710)
     monkeypatch.setenv(ray_hook.LOGS, str(kept))
@@ -164,6 +160,12 @@ def test_the_hook_has_ray_write_its_logs_where_yarn_keeps_them(head, tmp_path, m
     assert params.session_name == session.name
     (session / "logs" / "raylet.out").write_text("x")
     assert [path.name for path in kept.iterdir()] == ["raylet.out"]
-    utils.try_make_directory_shared(session / "logs")
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o710
     assert stat.S_IMODE(session.stat().st_mode) == 0o700
+
+
+def test_a_folder_of_logs_that_ray_has_opened_is_closed_again(world):
+    mode = stat.S_IMODE(world.folder.stat().st_mode)
+    world.node.keep_closed()
+    world.folder.chmod(0o777)
+    world.node.keep_closed()
+    assert stat.S_IMODE(world.folder.stat().st_mode) == mode != 0o777
