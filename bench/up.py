@@ -24,7 +24,9 @@ def main() -> None:
         stack.rayyarn(*up)  # packs, sends and unpacks once: everything after this is warm
         document = json.loads(Path(stack.rayyarn(*up).split("\t")[2].strip()).read_text())
         jars = stack.python(
-            "import rayyarn; from rayyarn import spark, hadoop; print(spark.jars(hadoop.find()).uri)", name="b"
+            "import rayyarn; from rayyarn import spark\n"
+            "print(spark.settings(rayyarn.connect().connection, {})['spark.yarn.archive'])",
+            name="b",
         )
         stack.rayyarn("down", "b")
         seen: dict[str, list[float]] = defaultdict(list)

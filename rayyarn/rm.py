@@ -35,10 +35,7 @@ class RestClosed(YarnRefused):
 
 @dataclass(frozen=True)
 class App:
-    """A YARN application as the ResourceManager reports it; times in milliseconds since 1970, ``progress`` 0 to 1.
-
-    ``master``, ``master_web``: the container of its master and the web address of that one's NodeManager.
-    """
+    """A YARN application as the ResourceManager reports it; times in milliseconds since 1970, ``progress`` 0 to 1."""
 
     id: str
     name: str
@@ -55,8 +52,8 @@ class App:
     kind: str = ""  # SPARK, skein, MAPREDUCE, ...
     attempt: str = ""  # the current one's id
     log_aggregation: str = ""
-    master: str = ""
-    master_web: str = ""
+    master: str = ""  # its container
+    master_web: str = ""  # of that one's NodeManager
 
     @property
     def live(self) -> bool:
