@@ -82,12 +82,14 @@ def _holders(blocks: list[Any]) -> list[str]:
 def _shares(held_by: list[str], sizes: list[int], addresses: dict[str, tuple[str, int]]) -> list[borrower.Share]:
     """Partitions of neighbouring blocks. The others follow the holder: they fetch a block if it is gone there."""
     runs: list[list[int]] = []
+    held = 0  # bytes in the last run
     for number, node in enumerate(held_by):
-        run = runs[-1] if runs else []
-        if run and held_by[run[-1]] == node and sum(sizes[one] for one in run) + sizes[number] <= _PARTITION_BYTES:
-            run.append(number)
+        if runs and held_by[runs[-1][-1]] == node and held + sizes[number] <= _PARTITION_BYTES:
+            runs[-1].append(number)
+            held += sizes[number]
         else:
             runs.append([number])
+            held = sizes[number]
     shares = []
     for run in runs:
         first = held_by[run[0]]

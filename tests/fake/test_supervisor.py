@@ -175,3 +175,10 @@ def test_a_head_that_is_killed_for_its_memory_says_so(monkeypatch, used, ended):
     supervisor._say_why_and_drop(Post(master, state), 15, None)
     said = "the Ray head was killed by its NodeManager: 2.1 GiB of 2 GiB physical memory used"
     assert master.ended == (("FAILED", said) if ended else None)
+
+
+def test_ray_spills_with_one_process_unless_the_user_says_otherwise(tmp_path):
+    assert supervisor.ray_environ(tmp_path)["RAY_max_io_workers"] == "1"
+    (tmp_path / "variables.json").write_text('{"RAY_max_io_workers": "4", "RAY_AUTH_MODE": "disabled"}')
+    told = supervisor.ray_environ(tmp_path)
+    assert (told["RAY_max_io_workers"], told["RAY_AUTH_MODE"]) == ("4", "token")

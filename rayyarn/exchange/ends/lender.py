@@ -7,6 +7,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from rayyarn.exchange.ends.channel import Cut, answer, listen, send, send_end, send_last_word, shut, welcome
+from rayyarn.exchange.ends.pages import Pages
 from rayyarn.exchange.ends.telling import telling_line
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Lender:
         self._secret, self._blocks = secret, blocks
         self._schema = pa.ipc.read_schema(pa.py_buffer(fields))
         self._open: set[socket.socket] = set()
+        self._pages = Pages()
         self._listener = listen(ray.util.get_node_ip_address())
         answer(self._listener, self._serve)
 
@@ -69,6 +71,7 @@ class Lender:
             return
         rows = max(1, int(table.num_rows * _BATCH_BYTES / max(table.nbytes, 1)))
         yield from table.to_batches(max_chunksize=rows)
+        self._pages.touched(table.nbytes)
 
 
 def fitted(table: Any, schema: Any) -> Any:

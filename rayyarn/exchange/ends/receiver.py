@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rayyarn.exchange.ends.channel import Cut, answer, listen, read_into, read_size, send, send_last_word, shut, welcome
+from rayyarn.exchange.ends.pages import Pages
 from rayyarn.exchange.ends.sender import RECEIPT
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Receiver:
         self._budget, self._used = 2 * block_size, 0
         self._room = threading.Condition()
         self._making = threading.Semaphore(2)
+        self._pages = Pages()
         self._out: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._sent_schema = b""  # with ``framed_schema``: the schema that the blocks have
         self._open: dict[Any, Attempt] = {}
@@ -230,6 +232,7 @@ class Receiver:
                     attempt.rows += block.num_rows
                     attempt.size += block.nbytes
                 self._put((*attempt.key, number, block.num_rows, block.nbytes), block)
+                self._pages.touched(block.nbytes)
             finally:
                 with attempt.lock:
                     attempt.on_the_way -= 1
