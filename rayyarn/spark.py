@@ -6,12 +6,13 @@ Imported inside the user's own environment: stdlib and pyspark only.
 from __future__ import annotations
 
 import os
+import socket
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rayyarn import filesystem, fingerprint, hadoop, stage
-from rayyarn.errors import ConnectionUnusable
+from rayyarn.errors import ConnectionUnusable, UsageError
 from rayyarn.rm import ResourceManager
 
 if TYPE_CHECKING:
@@ -21,19 +22,30 @@ if TYPE_CHECKING:
     from rayyarn.stage import Staged
 
 
+_MODE, _CONNECT_PLUGIN = "spark.api.mode", "org.apache.spark.sql.connect.SparkConnectPlugin"
+
+
 def session(found: Connection, app_name: str, conf: Mapping[str, Any]) -> Any:
     """A SparkSession whose executors run the cluster's environment from the same cache entry; on the edge, client mode.
 
-    ``conf``: Spark settings, with underscores for dots (``executor_memory="2g"``) or in full. Raises
-    ConnectionUnusable when a session or JVM with other settings is there already: Spark would silently keep those.
-    Under ``spark-submit --deploy-mode cluster`` the submit has decided the rest, see ``rayyarn.spark_defaults``.
+    ``conf``: Spark settings, with underscores for dots (``executor_memory="2g"``) or in full. With
+    ``api_mode="connect"`` it is a Spark Connect session, on a server that this program starts and ``stop`` ends.
+    Raises ConnectionUnusable when a session or JVM with other settings is there already: Spark would silently keep
+    those. Under ``spark-submit --deploy-mode cluster`` the submit has decided the rest, see ``rayyarn.spark_defaults``.
     """
+    submitted = _in_spark_master()
+    wanted = _given(conf) if submitted else settings(found, conf)
+    environ = {key: value for key, value in found.environ().items() if not key.startswith("RAY")}
+    connect = wanted.get(_MODE, "classic").lower() == "connect"
+    if connect:
+        wanted, environ = _for_connect(wanted, environ, submitted=submitted)
+    _refuse_other(wanted, environ.get("PYSPARK_PYTHON"), connect=connect)
+    if not submitted:
+        os.environ.update(environ)
+    if connect:
+        return _connect_session({**wanted, "spark.app.name": app_name})
     from pyspark.sql import SparkSession
 
-    wanted = _given(conf) if _in_spark_master() else settings(found, conf)
-    _refuse_other(wanted)
-    if not _in_spark_master():
-        os.environ.update({key: value for key, value in found.environ().items() if not key.startswith("RAY")})
     builder = SparkSession.builder.appName(app_name)
     for key, value in wanted.items():
         builder = builder.config(key, value)
@@ -115,20 +127,70 @@ def _loopback(found: Connection) -> dict[str, str]:
     return {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 
 
-def _refuse_other(wanted: Mapping[str, str]) -> None:
-    from pyspark import SparkContext
-    from pyspark.sql import SparkSession
+def _for_connect(
+    wanted: Mapping[str, str], environ: Mapping[str, str], *, submitted: bool
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Settings and variables of a Spark Connect server. Raises UsageError where PySpark has no such mode."""
+    import pyspark
 
-    active = SparkSession.getActiveSession()
-    if active is not None:
-        have = dict(active.sparkContext.getConf().getAll())
+    if submitted:
+        raise UsageError("api_mode='connect' starts a server, and under spark-submit there is a Spark already")
+    if int(pyspark.__version__.split(".")[0]) < 4:
+        raise UsageError(
+            f"api_mode='connect' needs PySpark 4, and this is {pyspark.__version__}: its server asks nobody who he is",
+            hint="cluster.spark(name)   # a classic session, which to_ray serves faster",
+        )
+    served = {
+        **wanted,
+        "spark.plugins": _CONNECT_PLUGIN,
+        "spark.connect.grpc.binding.address": "127.0.0.1",  # its default is all addresses of this machine
+    }
+    served.pop(_MODE)
+    # Each session's Python workers run in a folder of its own inside the container (PythonWorkerFactory, for
+    # artifacts), and the program's name is looked up from there.
+    python = environ.get("PYSPARK_PYTHON", "")
+    return served, {**environ, "PYSPARK_PYTHON": f".{python}" if python.startswith("./") else python}
+
+
+def _connect_session(wanted: dict[str, str]) -> Any:
+    """What PySpark's builder does for this mode, at a free port: its own is 15002, of which a machine has one."""
+    from pyspark import SparkContext
+    from pyspark.sql.connect.session import SparkSession
+
+    if SparkContext._active_spark_context is not None:  # it was seen to be ours, with the same settings
+        return SparkSession.builder.getOrCreate()
+    if "spark.connect.grpc.binding.port" not in wanted:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            wanted["spark.connect.grpc.binding.port"] = str(free.getsockname()[1])
+    address = f"sc://localhost:{wanted['spark.connect.grpc.binding.port']}"
+    os.environ["SPARK_LOCAL_REMOTE"] = "1"  # stop() ends the server too, and removes both
+    try:
+        SparkSession._start_connect_server("yarn", wanted)  # leaves in ``wanted`` what a session may set
+        os.environ["SPARK_CONNECT_MODE_ENABLED"] = "1"
+        return SparkSession.builder.config(map={**wanted, "spark.remote": address}).getOrCreate()
+    except BaseException:
+        if SparkContext._active_spark_context is not None:
+            SparkContext._active_spark_context.stop()
+        for name in ("SPARK_LOCAL_REMOTE", "SPARK_CONNECT_MODE_ENABLED"):
+            os.environ.pop(name, None)
+        raise
+
+
+def _refuse_other(wanted: Mapping[str, str], python: str | None, *, connect: bool) -> None:
+    from pyspark import SparkContext
+
+    if ("SPARK_CONNECT_MODE_ENABLED" in os.environ) > connect:
+        raise ConnectionUnusable("a Spark Connect session is active in this program", hint="spark.stop()")
+    context = SparkContext._active_spark_context
+    if context is not None and context._jsc is not None:
+        have = dict(context.getConf().getAll())
         other = [f"{key}={have.get(key)!r}, not {value!r}" for key, value in wanted.items() if have.get(key) != value]
         if other:
             raise ConnectionUnusable(
                 f"a Spark session with other settings is active: {'; '.join(sorted(other))}",
                 hint="spark.stop()   # then connect again",
             )
-    elif SparkContext._gateway is not None and os.environ.get("PYSPARK_PYTHON") != "./environment/bin/python":
+    elif SparkContext._gateway is not None and os.environ.get("PYSPARK_PYTHON") != python:
         # The JVM has taken the environment of its start; a new session in it would run the nodes' own python3.
         raise ConnectionUnusable(
             "Spark's JVM was started by this program with other settings", hint="restart the program or kernel"

@@ -231,3 +231,13 @@ def test_spark_connect_takes_the_public_path(seen: Seen) -> None:
     assert (fact["path"], fact["rows"], fact["back"], fact["same"]) == ("python", 60_000, 60_000, True)
     assert (fact["ended"], fact["gone"], fact["leases"], fact["alive"]) == (1, True, 0, 60_000)
     assert 'the path "jvm" needs a classic session' in fact["refused"]
+
+
+def test_spark_connect_runs_on_yarn_in_the_environment_of_the_cluster(seen: Seen) -> None:
+    (fact,) = seen["connect"]
+    assert (fact["kind"], fact["again"]) == ("pyspark.sql.connect.session", True)
+    assert fact["pythons"] == ["container: bin/python"]
+    classic, other = fact["others"]
+    assert classic == "a Spark Connect session is active in this program"
+    assert other == "a Spark session with other settings is active: spark.executor.cores='2', not '1'"
+    assert fact["stopped"] == [True, []]
