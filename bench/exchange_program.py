@@ -1,112 +1,120 @@
 """Spark to Ray and back in one session, against files and against the floors; prints JSON. Run by exchange.py.
 
-CPU seconds are those of all processes of this machine: keep it quiet. Parquet is on the local disk, the best case that
-files have on one machine; a cluster would put them on HDFS.
+Files are on the local disk, the best case that they have on one machine, and on the HDFS of the mini cluster, where Ray
+reads and writes them with hdfs-native.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
-import statistics
 import sys
-import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import ray
+from exchange_data import ROWS, measure, table
+from exchange_memory import watched
 
 import rayyarn
 
-ROWS = int(os.environ.get("BENCH_ROWS", "6000000"))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 FOLDER = Path(sys.argv[1])
-COLUMNS = [
-    "id", "cast(id % 1000 as int) k", "cast(pmod(hash(id), 7) as short) g",
-    *(f"rand({number}) d{number}" for number in range(6)),
-    "concat('user-', lpad(cast(id as string), 12, '0')) s", "concat('cat', cast(id % 37 as string)) c",
-]  # fmt: skip
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
     logging.getLogger("ray.data").setLevel("ERROR")
     with rayyarn.connect() as cluster:
         spark = cluster.spark(
-            "bench", executor_instances=2, executor_cores=1, executor_memory="2g", executor_memoryOverhead="1g",
+            "bench", executor_instances=2, executor_cores=2, executor_memory="2g", executor_memoryOverhead="1g",
             yarn_am_memory="512m", driver_memory="1g", ui_enabled=False, ui_showConsoleProgress=False,
             locality_wait="0s",
         )  # fmt: skip
         spark.sparkContext.setLogLevel("ERROR")
         cluster.ray(log_to_driver=False, logging_level="ERROR")
         ray.data.DataContext.get_current().enable_progress_bars = False
-        frame = spark.range(0, ROWS, 1, 8).selectExpr(*COLUMNS).cache()
-        frame.count()
-        gigabytes = cluster.to_ray(frame).transfer.size / 1e9
-        found = measure({**there(cluster, frame), **back(cluster, spark, frame)})
-        memory = watched(lambda: cluster.to_ray(frame))
-        assemble = building(cluster, frame)
+        frame = table(spark, 8)
+        found = {"memory": memory(cluster, spark, frame), "assemble": building(cluster, frame)}
+        found["gigabytes"] = cluster.to_ray(frame).transfer.size / 1e9
+        found["ways"] = measure({**there(cluster, spark, frame), **back(cluster, spark, frame)})
+        frame.unpersist(blocking=True)
+        found["tasks"] = tasks(cluster, spark)
         spark.stop()
-    print("@" + json.dumps({"gigabytes": gigabytes, "ways": found, "memory": memory, "assemble": assemble}))
+    print("@" + json.dumps(found))
 
 
-def there(cluster, frame):
-    place = FOLDER / "there"
+def on_hdfs(spark):
+    """The mini cluster's HDFS, and Ray's way into it."""
+    from hdfs_native.fsspec import HdfsFileSystem
 
-    def parquet():
-        shutil.rmtree(place, ignore_errors=True)
-        frame.write.parquet(f"file://{place}")
-        return ray.data.read_parquet(str(place)).materialize()
+    place = spark.sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS").rstrip("/")
+    host, port = place.removeprefix("hdfs://").split(":")
+    return place, HdfsFileSystem(host, int(port))
+
+
+def there(cluster, spark, frame):
+    local, (hdfs, files) = FOLDER / "there", on_hdfs(spark)
+
+    def by_disk():
+        shutil.rmtree(local, ignore_errors=True)
+        frame.write.parquet(f"file://{local}")
+        return ray.data.read_parquet(str(local)).materialize()
+
+    def by_hdfs():
+        frame.write.mode("overwrite").parquet(f"{hdfs}/bench/there")
+        return ray.data.read_parquet("/bench/there", filesystem=files).materialize()
 
     return {
         "JVM alone, Arrow made and counted": lambda: frame._jdf.toArrowBatchRdd().count(),
         "to_ray": lambda: cluster.to_ray(frame),
         "to_ray, path python": lambda: cluster.to_ray(frame, path="python"),
-        "Parquet, local disk, to Ray": parquet,
+        "Parquet, local disk, to Ray": by_disk,
+        "Parquet, HDFS, to Ray": by_hdfs,
     }
 
 
 def back(cluster, spark, frame):
-    made, place = cluster.to_ray(frame), FOLDER / "back"
+    made, local, (hdfs, files) = cluster.to_ray(frame), FOLDER / "back", on_hdfs(spark)
 
-    def read(found):
-        found.write.format("noop").mode("overwrite").save()
+    def by_disk():
+        shutil.rmtree(local, ignore_errors=True)
+        made.write_parquet(str(local))
+        read(spark.read.parquet(f"file://{local}"))
 
-    def lent():
-        found = cluster.to_spark(made, spark)
-        read(found)
-        cluster.release(found)
+    def by_hdfs():
+        if files.exists("/bench/back"):
+            files.rm("/bench/back", recursive=True)
+        made.write_parquet("/bench/back", filesystem=files)
+        read(spark.read.parquet(f"{hdfs}/bench/back"))
 
-    def parquet():
-        shutil.rmtree(place, ignore_errors=True)
-        made.write_parquet(str(place))
-        read(spark.read.parquet(f"file://{place}"))
-
-    return {"to_spark": lent, "Parquet, local disk, to Spark": parquet}
-
-
-def measure(ways):
-    """Medians of seconds and CPU seconds, the ways taking turns; one round before that does not count."""
-    seen = {name: [] for name in ways}
-    for number in range(ROUNDS + 1):
-        for name, way in ways.items():
-            cpu, began = machine(), time.monotonic()
-            kept = way()
-            one = (time.monotonic() - began, machine() - cpu)
-            del kept
-            time.sleep(1.0)
-            if number:
-                seen[name].append(one)
-    return {name: [statistics.median(column) for column in zip(*runs, strict=True)] for name, runs in seen.items()}
+    return {
+        "to_spark": lambda: lent(cluster, spark, made),
+        "Parquet, local disk, to Spark": by_disk,
+        "Parquet, HDFS, to Spark": by_hdfs,
+    }
 
 
-def machine():
-    """CPU seconds of this machine so far, of processes that ended too (proc(5): user, nice, system)."""
-    user, nice, system = map(int, Path("/proc/stat").read_text().split()[1:4])
-    return (user + nice + system) / TICK
+def read(frame):
+    """All of it, and nothing done with it."""
+    frame.write.format("noop").mode("overwrite").save()
+
+
+def lent(cluster, spark, made):
+    found = cluster.to_spark(made, spark)
+    read(found)
+    cluster.release(found)
+
+
+def tasks(cluster, spark):
+    """CPU seconds a GB of one task alone, and of four at once: [GB, [seconds, CPU seconds]] of each."""
+    found = {}
+    for count in (1, 4):
+        frame = table(spark, count, ROWS // 3)
+        size = cluster.to_ray(frame).transfer.size / 1e9
+        (one,) = measure({"to_ray": lambda frame=frame: cluster.to_ray(frame)}).values()
+        found[count] = [size, one]
+        frame.unpersist(blocking=True)
+    return found
 
 
 def building(cluster, frame):
@@ -122,34 +130,19 @@ def building(cluster, frame):
     return [len(blocks), time.monotonic() - began]
 
 
-def watched(act):
-    """MB above the start at the most, while ``act`` runs: private memory of each kind of process."""
-    kinds = {"Spark's Python worker": b"pyspark.daemon", "station": b"ray::Station"}
-    start, most, over = {}, {}, threading.Event()
-
-    def look():
-        while not over.wait(0.05):
-            for entry in Path("/proc").iterdir():
-                if not entry.name.isdigit():
-                    continue
-                with suppress(OSError, ValueError, IndexError):
-                    line = (entry / "cmdline").read_bytes()
-                    found = [name for name, word in kinds.items() if word in line]
-                    kind = "this program" if int(entry.name) == os.getpid() else found[0] if found else None
-                    if kind:
-                        words = (entry / "statm").read_text().split()
-                        mine = (int(words[1]) - int(words[2])) * 4096 / 1e6  # without shared pages: the store's
-                        start.setdefault((kind, entry.name), mine)
-                        most[kind] = max(most.get(kind, 0.0), mine - start[kind, entry.name])
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        act()
-    finally:
-        over.set()
-        thread.join()
-    return most
+def memory(cluster, spark, frame):
+    """MB above the start of each kind of process. All have started by then, and have moved a thousand rows."""
+    few = cluster.to_ray(spark.range(0, 1000, 1, 4), path="python")
+    lent(cluster, spark, few)
+    quarter = frame.where(f"id < {ROWS // 4}")
+    found = {
+        "to_ray, a quarter of it": watched(lambda: cluster.to_ray(quarter)),
+        "to_ray": watched(lambda: cluster.to_ray(frame)),
+        "to_ray, path python": watched(lambda: cluster.to_ray(frame, path="python")),
+    }
+    made = cluster.to_ray(frame)
+    found["to_spark"] = watched(lambda: lent(cluster, spark, made))
+    return found
 
 
 if __name__ == "__main__":

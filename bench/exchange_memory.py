@@ -1,0 +1,45 @@
+"""What the processes of a transfer have of memory while it runs."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+KINDS = {"Spark's Python worker": b"pyspark.daemon", "station": b"ray::Station"}
+OWN = "this program"
+
+
+def watched(act):
+    """MB above the start at the most, while ``act`` runs: private memory of each kind of process."""
+    start, most, over = {}, dict.fromkeys([*KINDS, OWN], 0.0), threading.Event()
+
+    def look():
+        while not over.wait(0.05):
+            for entry in Path("/proc").iterdir():
+                if not entry.name.isdigit():
+                    continue
+                with suppress(OSError, ValueError, IndexError):
+                    kind = _kind(entry)
+                    if kind:
+                        words = (entry / "statm").read_text().split()
+                        mine = (int(words[1]) - int(words[2])) * 4096 / 1e6  # without shared pages: the store's
+                        start.setdefault(entry.name, mine)
+                        most[kind] = max(most[kind], mine - start[entry.name])
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        act()
+    finally:
+        over.set()
+        thread.join()
+    return most
+
+
+def _kind(entry):
+    if int(entry.name) == os.getpid():
+        return OWN
+    line = (entry / "cmdline").read_bytes()
+    return next((name for name, word in KINDS.items() if word in line), None)
