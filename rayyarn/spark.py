@@ -128,7 +128,7 @@ def _loopback(found: Connection) -> dict[str, str]:
 
 
 def _for_connect(
-    wanted: Mapping[str, str], environ: Mapping[str, str], *, submitted: bool
+    wanted: Mapping[str, str], environ: Mapping[str, str], *, submitted: bool = False
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Settings and variables of a Spark Connect server. Raises UsageError where PySpark has no such mode."""
     import pyspark

@@ -6,7 +6,7 @@ import pytest
 from supervised import Gcs, Master, make, state_of, stop_at
 
 from rayyarn import store
-from rayyarn.container import supervisor
+from rayyarn.container import ray_environ, supervisor
 from rayyarn.container.post import Post
 
 
@@ -178,7 +178,7 @@ def test_a_head_that_is_killed_for_its_memory_says_so(monkeypatch, used, ended):
 
 
 def test_ray_spills_with_one_process_unless_the_user_says_otherwise(tmp_path):
-    assert supervisor.ray_environ(tmp_path)["RAY_max_io_workers"] == "1"
+    assert ray_environ.of(tmp_path, tmp_path / "logs")["RAY_max_io_workers"] == "1"
     (tmp_path / "variables.json").write_text('{"RAY_max_io_workers": "4", "RAY_AUTH_MODE": "disabled"}')
-    told = supervisor.ray_environ(tmp_path)
+    told = ray_environ.of(tmp_path, tmp_path / "logs")
     assert (told["RAY_max_io_workers"], told["RAY_AUTH_MODE"]) == ("4", "token")
