@@ -65,3 +65,9 @@ class Room:
         except RayYarnError:  # a remark is not worth an error; the wait itself says when YARN is away
             self._nodes, self._queues = [], []
         self._asked = time.monotonic()
+
+
+def room_on(rm: ResourceManager, hosts: list[str]) -> str:
+    """What is free on ``hosts`` now: ``n1 (512 MiB free), n2 (gone)``."""
+    free = {node.host: f"{format_size(node.memory_free * MIB)} free" for node in rm.nodes()}
+    return ", ".join(f"{host} ({free.get(host, 'gone')})" for host in hosts)

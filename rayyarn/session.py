@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rayyarn import access, connection, edge, environment, fingerprint, hadoop, layer, register, spark_apps, teardown
 from rayyarn.errors import ClusterNotFound, ConnectionUnusable, RayYarnError, YarnUnreachable
 from rayyarn.rm import ResourceManager
+from rayyarn.room import room_on
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -176,13 +177,23 @@ class Session:
     def spark(self, app_name: str, *, near_ray: bool = False, **conf: Any) -> Any:
         """A SparkSession on the cluster's YARN and environment; see ``rayyarn.spark.session``.
 
-        ``near_ray``: YARN gives it no executor on a host without a worker of this cluster; it waits for room there.
+        ``near_ray``: YARN gives it no executor on a host without a worker of this cluster; it waits for room there,
+        and a warning says so when it has got none by the time the session is there.
         """
         from rayyarn.spark import away_from_ray, session
 
-        if near_ray:
-            conf = {**away_from_ray(self.connection), **conf}
-        return session(self.connection, app_name, conf)
+        if not near_ray:
+            return session(self.connection, app_name, conf)
+        made = session(self.connection, app_name, {**away_from_ray(self.connection), **conf})
+        found = self.near(made)
+        if not any(there["executors"] for there in found.values()):
+            room = room_on(ResourceManager(hadoop.find(self.connection.conf_dir)), list(found))
+            warnings.warn(
+                f"YARN has given {app_name} no executor yet, and with near_ray it gives them on these hosts only: "
+                f"{room}",
+                stacklevel=2,
+            )
+        return made
 
     def near(self, spark: Any) -> dict[str, dict[str, int]]:
         """How many executors of a session and workers of this cluster are on which host.

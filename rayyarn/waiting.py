@@ -141,42 +141,49 @@ class Waiting:
         return master
 
     def _head(self, step: Step, master: AppMaster) -> ClusterStatus | None:
-        status, ours = self.look(master), self._containers(step, master, "head")
-        self._give_up_early(step, ours, "head")
+        status, (heads, workers) = self.look(master), self._containers(step, master)
+        self._give_up_early(step, heads, "head")
         head = next((node for node in status.nodes if node.role == "head"), None)
         if head is not None and head.state == "ready" and status.address:
             return status
-        step.update(self._missing(step, ours, "head", status) or status.why)
+        missing = self._missing(step, heads, "head", status) or status.why
+        # Who waits for a head that is slow to come need not learn only afterwards that the workers' hosts are full.
+        step.update("; ".join(filter(None, [missing, self._not_given(step, workers, "worker", status)])))
         return None
 
     def _workers(self, step: Step, master: AppMaster, least: int) -> ClusterStatus | None:
-        status, ours = self.look(master), self._containers(step, master, "worker")
+        status, (_, workers) = self.look(master), self._containers(step, master)
         if not status.workers:
-            self._give_up_early(step, ours, "worker")
+            self._give_up_early(step, workers, "worker")
         counted = sum(node.role == "worker" and node.state == "ready" and node.in_ray for node in status.nodes)
         if counted >= least:
             return status
-        missing = self._missing(step, ours, "worker", status)
+        missing = self._missing(step, workers, "worker", status)
         step.update("; ".join(filter(None, [status.why or f"{counted} of {status.wanted} workers", missing])))
         return None
 
-    def _containers(self, step: Step, master: AppMaster, service: str) -> list[dict[str, Any]]:
-        """Every container of ``service`` ever asked for, once the wait is long enough for them to matter."""
-        if step.seconds < min(_HOPELESS_AFTER, _NEWS_AFTER):
-            return []
-        return [one for one in master.containers() if one["service"].startswith(service)]
+    def _containers(self, step: Step, master: AppMaster) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The heads and the workers ever asked for, once the wait is long enough for them to matter."""
+        found = master.containers() if step.seconds >= min(_HOPELESS_AFTER, _NEWS_AFTER) else []
+        heads = [one for one in found if one["service"].startswith("head")]
+        return heads, [one for one in found if one not in heads]
 
-    def _missing(self, step: Step, ours: list[dict[str, Any]], service: str, status: ClusterStatus) -> str:
-        """What containers of ``service`` that say nothing yet wait for, once that takes long."""
+    def _not_given(self, step: Step, ours: list[dict[str, Any]], service: str, status: ClusterStatus) -> str:
+        """Which of ``ours`` YARN has not given yet and why, once that takes long."""
         if step.seconds < _NEWS_AFTER:
             return ""
-        speaking = {node.container for node in status.nodes}
         asked = [one["service"] for one in ours if one["state"] in ("WAITING", "REQUESTED")]
         hosts = [host for one in asked if (host := self._place.host_of(one))] if self._place.strict else []
         if hosts:
             return self._room.on(hosts, status.queue)
-        if asked:
-            return self._room.missing(service, len(asked), status.queue)
+        return self._room.missing(service, len(asked), status.queue) if asked else ""
+
+    def _missing(self, step: Step, ours: list[dict[str, Any]], service: str, status: ClusterStatus) -> str:
+        """What containers of ``service`` that say nothing yet wait for, once that takes long."""
+        not_given = self._not_given(step, ours, service, status)
+        if not_given or step.seconds < _NEWS_AFTER:
+            return not_given
+        speaking = {node.container for node in status.nodes}
         unpacking = sum(one["state"] == "RUNNING" and one["container"] not in speaking for one in ours)
         if not unpacking:
             return ""

@@ -89,6 +89,20 @@ def test_an_unpacking_head_is_told_from_one_that_yarn_has_not_given(yarn, site, 
         cluster.up(SPEC)
 
 
+def test_the_wait_for_the_head_tells_of_full_hosts_too(yarn, site, monkeypatch):
+    monkeypatch.setattr(waiting, "_NEWS_AFTER", 0.0)
+    yarn.head, yarn.workers = None, 0
+    running = {"state": "RUNNING", "service": "head_0", "container": "container_1", "exit_message": ""}
+    asked = {"state": "REQUESTED", "service": "worker1_0", "container": "", "exit_message": ""}
+    yarn.containers["application_1_0001"] = [running, asked]
+    with pytest.raises(NotReady) as caught:
+        cluster.up(ClusterSpec(name="demo", hosts=("n1",), ready_timeout=0.1))
+    assert caught.value.message.endswith(
+        "last seen: its container unpacks the environment; YARN has not given 1 container yet: n1: 4 GiB asked, 64 GiB "
+        "free; queue 'root.default', 12% used"
+    )
+
+
 def test_a_resource_manager_that_is_away_for_a_moment_is_waited_for(yarn, site, monkeypatch):
     monkeypatch.setattr(waiting, "_AWAY_LOOK", 0.01)
     ask, away = ResourceManager.app, [YarnUnreachable("no ResourceManager answers")] * 5

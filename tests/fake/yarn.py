@@ -52,7 +52,7 @@ class Yarn:
             return app_id
 
     def _store(self, document):
-        wanted = document["services"]["worker"]["instances"]
+        wanted = sum(one["instances"] for name, one in document["services"].items() if name != "head")
         have = wanted if self.workers is None else self.workers
         keys = {store.WANTED: json.dumps({"workers": wanted, "min_workers": wanted}).encode()}
         names = [("head", 0)] if self.head else []

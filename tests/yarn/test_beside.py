@@ -34,12 +34,17 @@ sys.stdin.readline()
 spark.stop()
 """
 NEAR = """
-import json, rayyarn
+import json, sys, warnings
+import rayyarn
 cluster = rayyarn.connect()
-spark = cluster.spark("near", near_ray=True, executor_instances=1, executor_memory="512m", yarn_am_memory="512m",
-                      ui_enabled=False, ui_showConsoleProgress=False)
+small = dict(executor_instances=1, executor_memory="512m", executor_memoryOverhead="256m", yarn_am_memory="512m",
+             yarn_am_memoryOverhead="256m", ui_enabled=False, ui_showConsoleProgress=False)
+with warnings.catch_warnings(record=True) as told:
+    large = {**small, "executor_memory": "3g", "scheduler_maxRegisteredResourcesWaitingTime": "2s"}
+    cluster.spark("far", near_ray=True, **large).stop()
+spark = cluster.spark("near", near_ray=True, **small)
 spark.range(10).count()
-print(json.dumps(cluster.near(spark)))
+print(json.dumps([[str(one.message) for one in told], cluster.near(spark)]))
 spark.stop()
 """
 SIZES = ["--head-memory", "1 GiB", "--worker-cpus", "1"]
@@ -118,16 +123,19 @@ def test_the_worker_goes_where_the_executor_is_and_a_full_host_is_named(three: A
 
 @pytest.mark.parametrize("etl", ["false"], indirect=True)
 def test_an_application_without_a_page_is_found_as_well_and_hosts_can_be_named(three: Any, etl: str) -> None:
-    up = three("up", "z", "--beside", etl, "--worker-memory", "1500 MiB", *SIZES, "--no-wait")
+    up = three("up", "z", "--beside", etl, "--worker-memory", "1 GiB", *SIZES, "--no-wait")
     assert up["rc"] == 0, up["err"]
-    up = three("up", "z", "--beside", etl, "--worker-memory", "1500 MiB", *SIZES)
+    up = three("up", "z", "--beside", etl, "--worker-memory", "1 GiB", *SIZES)
     assert up["rc"] == 0, up["err"]
     (_, worker) = places(three, "z")
     assert worker[2] == 1
     program = [Path(sys.executable).with_name("rayyarn"), "exec", "z", "--", "python", "-c", NEAR]
     done = subprocess.run(program, env=three.environ, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == {worker[1]: {"executors": 1, "workers": 1}}
+    ((told,), near) = json.loads(done.stdout.splitlines()[-1])
+    assert told.startswith("YARN has given far no executor yet, and with near_ray it gives them on these hosts only: ")
+    assert f"{worker[1]} (" in told
+    assert near == {worker[1]: {"executors": 1, "workers": 1}}
     unknown = three("up", "w", "--hosts", f"{worker[1]},nowhere", *SIZES)
     assert (unknown["rc"], unknown["errors"][0]["code"]) == (1, "hosts_unusable")
     assert three("down", "z")["rc"] == 0
