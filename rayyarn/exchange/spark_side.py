@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import uuid
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 # Whoever switched one of these on does not want data to cross the network in the clear.
 _ENCRYPTION = ("spark.network.crypto.enabled", "spark.ssl.enabled", "spark.ssl.rpc.enabled")
+
+_PYSPARK = ("pyspark.core.context", "pyspark.context")  # where its handler of SIGINT is, since Spark 4 and before
 
 
 def is_connect(frame_or_session: Any) -> bool:
@@ -98,6 +102,39 @@ def job(spark: Any) -> Iterator[Job]:
         raise
     finally:
         made.end()
+
+
+@contextmanager
+def interruptible(job: Job) -> Iterator[None]:
+    """Let Ctrl-C in the body call ``job`` off, and be raised when Spark has let go of it.
+
+    PySpark's own handler calls Spark in the thread that waits for it. In 3.5 that is the same connection: it breaks,
+    and what comes out is an error of Py4J's. A program's own handler stays.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    known = before is signal.default_int_handler or getattr(before, "__module__", "") in _PYSPARK
+    if not known or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed = threading.Event()
+
+    def hear(*_: object) -> None:
+        if pressed.is_set():  # he means it
+            raise KeyboardInterrupt
+        pressed.set()
+        threading.Thread(target=job.cancel, daemon=True).start()
+
+    signal.signal(signal.SIGINT, hear)
+    try:
+        yield
+    except Exception as error:
+        if pressed.is_set():
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed.is_set():
+        raise KeyboardInterrupt
 
 
 class Job:

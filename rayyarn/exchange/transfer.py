@@ -124,7 +124,7 @@ class _Round:
                 self._got, self._stations = [Received(node) for node in addresses], stations.there(addresses)
                 self._drain(job)
                 with self._progress.shown(self._got):
-                    committed = self._send(list(addresses.values()), secret)
+                    committed = self._send(list(addresses.values()), secret, job)
             self._ask_schema()
             self._join()
             return self._accepted(committed)
@@ -150,9 +150,10 @@ class _Round:
         kept = sum(block.rows for got in self._got for blocks in got.blocks.values() for block in blocks.values())
         return kept + sum(got.dropped for got in self._got)
 
-    def _send(self, addresses: list[tuple[str, int]], secret: bytes) -> list[Committed]:
+    def _send(self, addresses: list[tuple[str, int]], secret: bytes, job: spark_side.Job) -> list[Committed]:
         try:
-            return [Committed(row[0], row[1], row[2], row[4]) for row in self._cargo.send(addresses, secret)]
+            with spark_side.interruptible(job):
+                return [Committed(row[0], row[1], row[2], row[4]) for row in self._cargo.send(addresses, secret)]
         except RayYarnError:
             raise
         except Exception as error:

@@ -13,6 +13,7 @@ from test_exchange import (  # noqa: F401 - pytest runs them here too, with the 
     run,
     spark_35,
     test_an_attempt_that_fails_after_the_receipt_does_not_count,
+    test_an_interrupt_cancels_the_job_and_frees_all,
     test_blocks_live_as_long_as_their_lease,
     test_every_check_ran,
     test_every_row_arrives_exactly_once,
@@ -75,13 +76,6 @@ def title(found: Seen, what: str) -> None:
 def row(one: dict[str, Any]) -> str:
     memory = [f"{max(one['there'].get(kind, 0), one['back'].get(kind, 0))}" for kind in KINDS]
     return f"| {one['seconds']} | {one['back_seconds']} | {' | '.join(memory)} |"
-
-
-def test_an_interrupt_of_spark_35_ends_it_and_frees_all(seen: Seen) -> None:
-    """Its handler of Ctrl-C breaks its own connection to the JVM, which raises before KeyboardInterrupt can."""
-    (fact,) = seen["interrupt"]
-    assert fact["ended"].startswith(("KeyboardInterrupt", "ExchangeFailed"))
-    assert (fact["left"], fact["running"]) == (0, [])
 
 
 KINDS = ("Spark's Python worker", "Ray's station", "this program")
