@@ -40,6 +40,15 @@ class AppFolder:
         self._fs.write(f"{self._path}/driver.json", document.to_json(), 0o600)
         return self.uri("driver.json")
 
+    def save_job(self, job_id: str, files: bytes, variables: bytes) -> str:
+        """Leave what a job is sent along, for the head to fetch and remove; its folder."""
+        folder = f"{self._path}/jobs/{job_id}"
+        self._fs.mkdirs(folder, 0o700)
+        for name, data in (("files.tar.gz", files), ("variables.json", variables)):
+            if data:
+                self._fs.write(f"{folder}/{name}", data, 0o600)
+        return folder
+
     def uri(self, file: str) -> str:
         """The full name of a file of the folder, for YARN and Spark."""
         return self._fs.uri(f"{self._path}/{file}")

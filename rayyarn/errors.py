@@ -132,6 +132,12 @@ class ClusterNotFound(RayYarnError):
     code, exit_code = "cluster_not_found", 3
 
 
+class JobNotFound(RayYarnError):
+    """No job of that id in the cluster."""
+
+    code, exit_code = "job_not_found", 3
+
+
 class NotReady(RayYarnError):
     """Not usable within the time allowed."""
 

@@ -71,11 +71,23 @@ def code_layer(editable: Iterable[Editable] = (), code: Sequence[str | Path] = (
             if top not in paths:
                 paths.append(top)
             files.update(_members(tree, top))
+    return _layer(files, tuple(paths))
+
+
+def of_folder(source: Path) -> Layer:
+    """The files of a folder, or one file, as they lie there: the working folder of a job. Raises as ``code_layer``."""
+    return _layer(
+        {str(path.relative_to(source)): path for path in _walk(source)} if source.is_dir() else {source.name: source},
+        (),
+    )
+
+
+def _layer(files: dict[str, Path], paths: tuple[str, ...]) -> Layer:
     size = sum(path.stat().st_size for path in files.values())
     if size > LARGEST:
         raise _too_large(files, size)
     known = fingerprint.of_tree(files.items())
-    return Layer(known, f"{known}.tar.gz", size, tuple(paths), lambda sink: _write(files, sink))
+    return Layer(known, f"{known}.tar.gz", size, paths, lambda sink: _write(files, sink))
 
 
 def _given(path: Path) -> CodeTree:

@@ -59,6 +59,7 @@ class ClusterStatus:
     idle: float | None = None  # seconds without work, on a cluster with an idle-timeout
     beside: str | None = None  # the Spark application that its workers were placed beside
     drivers: tuple[str, ...] = ()  # programs that are attached to it, as ``host pid``, on such a cluster
+    jobs: tuple[store.Job, ...] = ()  # those that run beside the head, or wait for room there
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--json`` shows it."""
@@ -90,6 +91,7 @@ def join(
         connection_file=connection_file,
         idle=max(0.0, now - idle.since) if idle.since is not None else None,
         drivers=idle.drivers,
+        jobs=tuple(job for job in store.jobs(keys) if not job.over),
         beside=register.beside_of(app),
     )
 

@@ -6,7 +6,12 @@ Nothing secret is ever put there: skein's web page prints it. Keys of a containe
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ALIVE = "alive/"  # alive/<container>: written once; a supervisor whose key is gone stops Ray and ends
 NODE = "node/"  # node/<container>: NodeState as JSON
@@ -17,6 +22,7 @@ CONFIRMED = "lease/confirmed"  # present when the cluster may live without an `u
 WANTED = "wanted"  # {"workers": n, "min_workers": m} as JSON, from the head
 IDLE = "idle"  # Idle as JSON, from the head, on a cluster with an idle-timeout
 CONNECTION = "connection"  # the connection document, for the containers
+JOB = "job/"  # job/<id>/asked and job/<id>/stop by who wants it, job/<id>/now by the head; Job as JSON
 
 # In the diagnostics of a cluster that ended because nothing ran on it.
 IDLE_TIMEOUT = "its idle-timeout"
@@ -73,6 +79,68 @@ class Idle:
         """Read the value of the key."""
         found = json.loads(value)
         return cls(found["since"], tuple(found["drivers"]))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A program that runs beside the head. Memory in bytes, times in seconds since 1970.
+
+    ``memory``: what it is given room for. ``folder``: where what was sent along lies on the default file system; empty
+    without any. ``code``: its exit code once it is over, 128 + n after signal n.
+    """
+
+    id: str
+    command: tuple[str, ...]
+    memory: int
+    asked: float
+    folder: str = ""
+    state: str = "pending"  # then running; at last succeeded, failed or stopped
+    started: float = 0
+    ended: float = 0
+    code: int | None = None
+    why: str = ""
+
+    @property
+    def over(self) -> bool:
+        """True when it will not run any more."""
+        return self.state not in ("pending", "running")
+
+    @property
+    def shown(self) -> str:
+        """The command as a shell would take it."""
+        return shlex.join(self.command)
+
+    @property
+    def log(self) -> str:
+        """The name of its log file, in the head's log folder."""
+        return f"{self.id}.log"
+
+    def to_json(self) -> bytes:
+        """The value of its keys."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, value: bytes) -> Job:
+        """Read the value of one of its keys; fields that this version does not know are dropped."""
+        known = {f.name for f in fields(cls)}
+        found = {key: item for key, item in json.loads(value).items() if key in known}
+        return cls(**{**found, "command": tuple(found["command"])})
+
+
+def jobs(keys: Mapping[str, bytes]) -> list[Job]:
+    """All jobs that ``keys`` tell of, as they are now, the first asked for first."""
+    found = {}
+    for word in ("asked", "now"):  # the head's word is the later one
+        for key, value in keys.items():
+            if key.startswith(JOB) and key.endswith(f"/{word}"):
+                job = Job.from_json(value)
+                found[job.id] = job
+    return sorted(found.values(), key=lambda job: (job.asked, job.id))
+
+
+def job_key(job_id: str, word: str) -> str:
+    """The key of what is said of a job: ``asked``, ``stop`` or ``now``."""
+    return f"{JOB}{job_id}/{word}"
 
 
 def progress(ready: int, wanted: int) -> float:

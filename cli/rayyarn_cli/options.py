@@ -68,6 +68,20 @@ def _default(setting: Setting) -> str:
     return "" if setting.default is None or setting.kind == "flag" else f" Default: {setting.show(setting.default)}."
 
 
+def written(kind: str, example: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """The callback of an option whose value is written as a setting of that ``kind``: a size, a duration, pairs."""
+
+    def read(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        from rayyarn.setting import Setting
+
+        try:
+            return Setting("", kind, "", example, None).read(value)
+        except ValueError as problem:
+            raise click.BadParameter(str(problem), context, parameter) from None
+
+    return read
+
+
 class ProgramCommand(click.Command):
     """A command that ends with its program's exit code, so that a failure of our own needs one apart."""
 

@@ -100,6 +100,13 @@ class Output:
         if not click.confirm(question, err=True):
             raise UsageError("nothing was done, as you said no")
 
+    def wants(self, question: str, *, otherwise: bool) -> bool:
+        """Ask a person yes or no; ``otherwise`` is Enter's answer, and the one when nobody can be asked."""
+        self.close()
+        if self.as_json or not (sys.stdin and sys.stdin.isatty() and self.talk.tty):
+            return otherwise
+        return click.confirm(question, default=otherwise, err=True)
+
     def failure(self, error: RayYarnError, exit_code: int | None = None) -> int:
         """Tell of an error on stderr, in the envelope also when that was asked for, and return the exit code."""
         self.close()

@@ -60,7 +60,7 @@ def _stay(node: RayNode, address: str) -> int:
                 print("ready", flush=True)  # noqa: T201 - the owner reads this line
             if _owner_gone():
                 return 0
-            processes.reap(but=node.pid)
+            processes.reap(but={node.pid})
         logging.error("Ray failed: %s", failure)
         node.stop()
         if _owner_gone():

@@ -29,10 +29,11 @@ class Limits:
         self._next = clock()
         self.state = store.Idle()
 
-    def over(self, nodes: list[dict[str, Any]], *, usable: bool) -> tuple[str, str] | None:
+    def over(self, nodes: list[dict[str, Any]], *, usable: bool, jobs: bool = False) -> tuple[str, str] | None:
         """YARN's final status and the reason, when a limit is reached. ``nodes``: as ``Gcs.nodes`` gives them.
 
-        A cluster that is not ``usable`` yet cannot be idle, however long its workers take to come.
+        A cluster that is not ``usable`` yet cannot be idle, however long its workers take to come. ``jobs``: programs
+        run beside the head, and whoever submitted one waits for it.
         """
         now = self._clock()
         if not usable:
@@ -43,7 +44,7 @@ class Limits:
             return None
         self._next = now + _LOOK
         seen = self._activity.look([node for node in nodes if node["alive"]])
-        if seen.busy:
+        if seen.busy or jobs:
             self._busy = now
             self.state = store.Idle(drivers=seen.drivers)
             return None

@@ -57,6 +57,15 @@ class Post:
         found = self._try(lambda: self._master.read(key))
         return found.get(key) if isinstance(found, dict) else None
 
+    def keys(self, prefix: str) -> dict[str, bytes] | None:
+        """All keys that begin with ``prefix``; None when the master does not answer."""
+        found = self._try(lambda: self._master.read(prefix))
+        return found if isinstance(found, dict) else None
+
+    def forget(self, prefix: str) -> bool:
+        """Remove all keys that begin with ``prefix``. False: the master did not hear it."""
+        return self._try(lambda: self._master.remove(prefix)) is not None
+
     def progress(self, share: float) -> None:
         """Have YARN show how far the cluster is; see ``rayyarn.store.progress``."""
         self._try(lambda: self._master.progress(share))

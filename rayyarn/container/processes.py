@@ -17,19 +17,25 @@ from typing import TYPE_CHECKING
 from rayyarn import prctl
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
 
 def start(
-    command: Sequence[str], environ: Mapping[str, str], log: Path, *, new_session: bool = False, told: bool = False
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    log: Path,
+    *,
+    new_session: bool = False,
+    told: bool = False,
+    folder: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start ``command`` so that the kernel kills it when the calling thread ends. Call it from the main thread.
 
-    ``told``: it reads from us; else its input is empty.
+    ``told``: it reads from us; else its input is empty. ``folder``: where it starts; ours by default.
     """
     with log.open("ab") as output:
         return subprocess.Popen(
-            list(command), env=dict(environ), stdin=subprocess.PIPE if told else subprocess.DEVNULL,
+            list(command), env=dict(environ), cwd=folder, stdin=subprocess.PIPE if told else subprocess.DEVNULL,
             stdout=output, stderr=subprocess.STDOUT, start_new_session=new_session,
             preexec_fn=partial(prctl.end_with_parent, signal.SIGKILL),
         )  # fmt: skip
@@ -54,10 +60,25 @@ def descendants(pid: int | None = None) -> dict[int, str]:
     return found
 
 
-def resident() -> int:
-    """Bytes that this process and all below it have in memory, shared pages counted for each: as YARN counts."""
+def of_session(session: int) -> list[int]:
+    """The processes of the session that ``session`` began, also when that one has ended; zombies are left out."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                state, _, _, its = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+                if state != "Z" and int(its) == session:
+                    found.append(int(entry.name))
+    return found
+
+
+def resident(pids: Iterable[int] | None = None) -> int:
+    """Bytes that ``pids`` have in memory, shared pages counted for each: as YARN counts.
+
+    Default: this process and all below it.
+    """
     page, pages = os.sysconf("SC_PAGESIZE"), 0
-    for pid in [os.getpid(), *descendants()]:
+    for pid in [os.getpid(), *descendants()] if pids is None else pids:
         with contextlib.suppress(OSError, ValueError):
             pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * page
@@ -71,11 +92,11 @@ def lives(pid: int) -> bool:
         return False
 
 
-def reap(but: int | None = None) -> None:
-    """Collect adopted children that ended, so that none stays a zombie; the exit status of ``but`` is left alone."""
+def reap(but: Container[int | None] = ()) -> None:
+    """Collect adopted children that ended, so that none stays a zombie; those of ``but`` have who waits for them."""
     for children in Path("/proc/self/task").glob("*/children"):
         for pid in map(int, children.read_text().split()):
-            if pid != but:
+            if pid not in but:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
 

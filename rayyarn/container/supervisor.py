@@ -22,6 +22,7 @@ from rayyarn import prctl, store
 from rayyarn.container import processes, ray_environ
 from rayyarn.container.activity import Activity
 from rayyarn.container.gcs import Gcs
+from rayyarn.container.jobs import Jobs
 from rayyarn.container.limits import Limits
 from rayyarn.container.post import Post
 from rayyarn.container.ray_node import RayNode, RayShare
@@ -52,13 +53,14 @@ class Supervisor:
         wanted: dict[str, int] | None,
         lease: bool = False,
         limits: Limits | None = None,
+        jobs: Jobs | None = None,
     ) -> None:
         """``wanted``: how many workers there shall be; None on a worker. ``lease``: see ``rayyarn.store.LEASE``.
 
-        ``limits``: how long the cluster may live; the head keeps them.
+        ``limits``: how long the cluster may live; ``jobs``: what runs beside the head. Both are the head's to keep.
         """
         self._post, self._node, self._token, self._wanted, self._lease = post, node, token, wanted, lease
-        self._limits = limits
+        self._limits, self._jobs = limits, jobs
         self._head = wanted is not None
         self._failures = 0
         self._ready_since = 0.0
@@ -146,7 +148,7 @@ class Supervisor:
             if time.monotonic() >= self._next_beat:
                 hurry = not self._usable and time.monotonic() < self._hurry_until
                 self._next_beat = time.monotonic() + (_HURRY if hurry else _BEAT)
-                processes.reap(but=self._node.pid)
+                processes.reap(but={self._node.pid, *(self._jobs.pids if self._jobs else ())})
                 self._node.keep_closed()
                 if why := self._beat():
                     return why
@@ -163,6 +165,8 @@ class Supervisor:
                 return "the lease is over"
             if self._gcs is not None:
                 self._publish_nodes(self._gcs)
+                if self._jobs is not None:
+                    self._jobs.look()
                 if why := self._limit_reached():
                     return why
         return self._post.verdict()
@@ -171,7 +175,7 @@ class Supervisor:
         if self._limits is None:
             return None
         before = self._limits.state
-        ended = self._limits.over(self._nodes, usable=self._usable)
+        ended = self._limits.over(self._nodes, usable=self._usable, jobs=bool(self._jobs and self._jobs.pids))
         if self._limits.state != before:
             self._post.publish(store.IDLE, self._limits.state.to_json())
         if ended is None:
@@ -239,18 +243,20 @@ def main() -> int:
     )
     logs = Path(os.environ.get("LOG_DIRS", str(folder)).split(",")[0])
     logging.info("%s in %s on %s", state.service.replace("_", "-"), state.container, host)  # for `rayyarn logs`
-    node = RayNode(folder, logs / "ray-start.log", ip, state.container, share, ray_environ.of(folder, logs))
+    environ = ray_environ.of(folder, logs)
+    node = RayNode(folder, logs / "ray-start.log", ip, state.container, share, environ)
     node.prepare()
     credentials = Credentials((folder / ".skein.crt").read_bytes(), (folder / ".skein.pem").read_bytes())
     master = AppMaster(
         os.environ["SKEIN_APPMASTER_ADDRESS"], os.environ["SKEIN_APPLICATION_ID"], credentials, limit=5.0
     )
-    post = Post(master, state)
-    if state.role == "head":
+    post, head = Post(master, state), state.role == "head"
+    if head:
         signal.signal(signal.SIGTERM, partial(_say_why_and_drop, post))
     limits = Limits(told.get("idle_timeout", 0), told.get("max_lifetime", 0), Activity(token))
+    jobs = Jobs(post, folder, logs, environ, size=state.memory, room=share.heap) if head else None
     wanted, lease = told.get("wanted"), told.get("lease", False)
-    return Supervisor(post, node, token, wanted=wanted, lease=lease, limits=limits).run()
+    return Supervisor(post, node, token, wanted=wanted, lease=lease, limits=limits, jobs=jobs).run()
 
 
 def _say_why_and_drop(post: Post, signum: int, frame: object) -> NoReturn:

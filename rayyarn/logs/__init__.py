@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rayyarn import hadoop, register
-from rayyarn.errors import ClusterNotFound, NotReady, UsageError, YarnUnreachable
+from rayyarn.errors import ClusterNotFound, JobNotFound, NotReady, UsageError, YarnUnreachable
 from rayyarn.logs import container, following, text
 from rayyarn.logs.aggregated import Aggregated, none_of
 from rayyarn.logs.node_pages import NodePages
@@ -50,6 +50,7 @@ def read(
     name: str,
     *,
     node: str | None = None,
+    job: str | None = None,
     follow: bool = False,
     errors: bool = False,
     tail: int | None = None,
@@ -58,11 +59,13 @@ def read(
 ) -> Logs:
     """The logs of the cluster ``name`` that runs, else of the last one that did.
 
-    ``node``: head, worker-N, master, a container's id, or a host. ``errors``: only the lines that tell of one.
-    ``tail``: the last so many lines of each file. ``follow``: go on with what is written, until the cluster is over.
-    Raises ClusterNotFound when YARN remembers none, UsageError for a node that is not there, YarnRefused when YARN has
-    no logs of it.
+    ``node``: head, worker-N, master, a container's id, or a host. ``job``: what this one wrote, and nothing else.
+    ``errors``: only the lines that tell of one. ``tail``: the last so many lines of each file. ``follow``: go on with
+    what is written, until the cluster is over. Raises ClusterNotFound when YARN remembers none, UsageError for a node
+    and JobNotFound for a job that is not there, YarnRefused when YARN has no logs of it.
     """
+    only = f"{job}.log" if job else None
+    node = "head" if job and node is None else node
     site = hadoop.find(hadoop_conf)
     rm = ResourceManager(site)
     app = register.find(rm, name) or _last(rm, name)
@@ -75,12 +78,20 @@ def read(
         container.choose(there, node, name)  # a wrong name is told before anything is shown
         if follow:
             first = _FOLLOWED_LINES if tail is None else tail
-            new = following.follow(site, rm, app, name, node=node, first=first)
+            new = following.follow(site, rm, app, name, node=node, only=only, first=first)
             return Logs(name, app.id, "nodes", (Line(*one) for one in _sifted_as_they_come(new, errors=errors)))
-        return Logs(name, app.id, "nodes", _of_nodes(site, container.choose(there, node, name), tail, errors, reporter))
+        chosen = container.choose(there, node, name)
+        return Logs(name, app.id, "nodes", _of_nodes(site, chosen, only, tail, errors, reporter))
     if follow:
         raise UsageError(f"{name} is over ({app.id}): nothing is written any more", hint=f"rayyarn logs {name}")
-    return Logs(name, app.id, "aggregated", _collected(site, rm, app, node, tail, errors, reporter))
+    return Logs(name, app.id, "aggregated", _collected(site, rm, app, node, only, tail, errors, reporter))
+
+
+def tail(site: Hadoop, rm: ResourceManager, app: App, node: str, file: str) -> following.Tail:
+    """A file of ``node`` of a live application, to be read as it grows."""
+    name = register.name_of(app)
+    (one,) = container.choose(container.of_live(site, rm, app, name), node, name)[-1:]
+    return following.Tail(NodePages(site), one, file)
 
 
 def _last(rm: ResourceManager, name: str) -> App | None:
@@ -89,7 +100,7 @@ def _last(rm: ResourceManager, name: str) -> App | None:
 
 
 def _of_nodes(
-    site: Hadoop, containers: list[Container], tail: int | None, errors: bool, reporter: Reporter
+    site: Hadoop, containers: list[Container], only: str | None, tail: int | None, errors: bool, reporter: Reporter
 ) -> Iterator[Line]:
     pages = NodePages(site)
     for one in containers:
@@ -97,12 +108,14 @@ def _of_nodes(
             yield from (Line("yarn", one.node, line) for line in one.words.splitlines() if line.strip())
         try:
             files = pages.files(one)
+            if only and only not in files:
+                raise _no_such_job(files, only)
             if not files:
                 reporter.note(f"{one.node}: its NodeManager has no logs of {one.id} (yet, or any more)")
             if errors:
-                yield from _errors(one, files, partial(pages.content, one, files), tail)
+                yield from _errors(one, files, only, partial(pages.content, one, files), tail)
                 continue
-            for file in sorted(files.keys() - text.NOT_LOGS):
+            for file in text.logs(files, only):
                 length = files[file]
                 _, data = pages.whole(one, file, length) if tail is None else pages.tail(one, file, length, tail)
                 yield from _lines(one.node, file, text.last(_decoded(data), tail))
@@ -111,7 +124,14 @@ def _of_nodes(
 
 
 def _collected(
-    site: Hadoop, rm: ResourceManager, app: App, node: str | None, tail: int | None, errors: bool, reporter: Reporter
+    site: Hadoop,
+    rm: ResourceManager,
+    app: App,
+    node: str | None,
+    only: str | None,
+    tail: int | None,
+    errors: bool,
+    reporter: Reporter,
 ) -> Iterator[Line]:
     if errors and app.diagnostics and app.final != "SUCCEEDED":
         yield from (Line("yarn", app.id, line) for line in app.diagnostics.splitlines() if line.strip())
@@ -119,10 +139,12 @@ def _collected(
     with contextlib.closing(Aggregated(site, app)) as found:
         for one in container.choose(container.ordered(found.containers()), node, register.name_of(app)):
             files = found.files(one)
+            if only and only not in files:
+                raise _no_such_job(files, only)
             if errors:
-                yield from _errors(one, files, partial(found.whole, one), tail)
+                yield from _errors(one, files, only, partial(found.whole, one), tail)
                 continue
-            for file in sorted(files.keys() - text.NOT_LOGS):
+            for file in text.logs(files, only):
                 yield from _lines(one.node, file, text.last(_decoded(found.whole(one, file)), tail))
 
 
@@ -145,11 +167,18 @@ def _await_collection(rm: ResourceManager, app: App, reporter: Reporter) -> None
         step.wait(over, every=0.5)
 
 
-def _errors(one: Container, files: Mapping[str, int], read: Callable[[str], bytes], tail: int | None) -> Iterator[Line]:
+def _no_such_job(files: Mapping[str, int], only: str) -> JobNotFound:
+    there = ", ".join(sorted(file.removesuffix(".log") for file in files if file.startswith("job-"))) or "none"
+    return JobNotFound(f"no job {only.removesuffix('.log')!r} has a log; there are: {there}")
+
+
+def _errors(
+    one: Container, files: Mapping[str, int], only: str | None, read: Callable[[str], bytes], tail: int | None
+) -> Iterator[Line]:
     """What a container's files tell of errors until Ray was told to stop."""
     own = next((file for file in ("head.log", "worker.log") if file in files), None)
     until = text.stopped(read(own).decode(errors="replace")) if own else None
-    for file in sorted(files.keys() - text.NOT_LOGS):
+    for file in text.logs(files, only):
         if files[file]:
             yield from _lines(one.node, file, text.last(text.telling(_decoded(read(file)), until), tail))
 

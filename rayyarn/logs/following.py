@@ -22,9 +22,11 @@ _CONTAINERS_EVERY = 5.0  # and at which containers there are
 _Line = tuple[str, str, str]  # node, file, text
 
 
-def follow(site: Hadoop, rm: ResourceManager, app: App, name: str, *, node: str | None, first: int) -> Iterator[_Line]:
+def follow(
+    site: Hadoop, rm: ResourceManager, app: App, name: str, *, node: str | None, only: str | None, first: int
+) -> Iterator[_Line]:
     """The last ``first`` lines of each file, then what comes, until the application is over."""
-    pages, seen = NodePages(site), _Seen(first)
+    pages, seen = NodePages(site), _Seen(first, only)
     there: list[container.Container] = []
     look = 0.0
     while True:
@@ -45,18 +47,33 @@ def follow(site: Hadoop, rm: ResourceManager, app: App, name: str, *, node: str 
         time.sleep(_EVERY)
 
 
+class Tail:
+    """One file of one container as it grows."""
+
+    def __init__(self, pages: NodePages, one: container.Container, file: str) -> None:
+        self._pages, self._container, self._file, self._length = pages, one, file, 0
+
+    def news(self) -> bytes:
+        """What has come since the last call."""
+        length = self._pages.files(self._container).get(self._file, 0)
+        if length == self._length:
+            return b""
+        self._length, data = self._pages.since(self._container, self._file, self._length, length)
+        return data
+
+
 class _Seen:
     """How far each file was read, and the line at its end that is not whole yet."""
 
-    def __init__(self, first: int) -> None:
-        self._first = first
+    def __init__(self, first: int, only: str | None) -> None:
+        self._first, self._only = first, only
         self._lengths: dict[tuple[str, str], int] = {}
         self._open: dict[tuple[str, str], bytes] = {}
         self.begun = False
 
     def news(self, pages: NodePages, one: container.Container) -> Iterator[_Line]:
         files = pages.files(one)
-        for file in sorted(files.keys() - text.NOT_LOGS):
+        for file in text.logs(files, self._only):
             key, length = (one.id, file), files[file]
             if key not in self._lengths and not self.begun:
                 now, data = pages.tail(one, file, length, self._first)

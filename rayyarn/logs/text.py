@@ -17,6 +17,11 @@ _BEGIN = b"LogContents:\n"
 _HEAD = re.compile(rb"^(Container: (?P<container>\S+) on (?P<node>\S+)|LogType:(?P<file>.*)|LogLength:(?P<length>\d+))")
 
 
+def logs(files: Iterable[str], only: str | None = None) -> list[str]:
+    """The logs among ``files``, by name; ``only`` this one."""
+    return sorted(file for file in files if file not in NOT_LOGS and only in (None, file))
+
+
 @dataclass(frozen=True)
 class Part:
     """A file in a stream of logs: its whole length, and where its bytes begin in the stream."""

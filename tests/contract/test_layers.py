@@ -26,11 +26,13 @@ LEVELS = {
     "launch": 9, "spark_defaults": 9, "ray_init": 9,
     "cluster": 10,
     "session": 11,
-    "program": 12, "handover": 12,
+    "program": 12, "handover": 12, "jobs": 12,
     "batch": 13,
 }  # fmt: skip
-# What runs in containers, where only ray, pyarrow and skein's client are there.
-CONTAINER_MAY_IMPORT = {"errors", "prctl", "units", "home", "store", "connection", "skein_am"}
+# What runs in containers, where only ray, pyarrow and skein's client are there. The file system's doors need nothing.
+CONTAINER_MAY_IMPORT = {
+    "errors", "prctl", "units", "home", "store", "connection", "skein_am", "hadoop", "filesystem"
+}  # fmt: skip
 # (who, whom): imported inside a function, upwards, for a reason that stands there.
 EXCEPTIONS = {("hadoop", "mini")}  # the mini cluster is a Hadoop to be found like any other
 

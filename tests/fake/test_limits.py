@@ -35,6 +35,15 @@ def after(limits, clock, seconds, *, usable=True):
     return None
 
 
+def test_a_cluster_with_a_job_is_not_idle():
+    clock = Clock()
+    limits = Limits(idle=60, lifetime=0, activity=Activity(), clock=clock)
+    for _ in range(300):
+        clock.now += 1
+        assert limits.over(NODES, usable=True, jobs=True) is None
+    assert after(limits, clock, 120)[1] == "SUCCEEDED"
+
+
 def test_a_lifetime_ends_whatever_goes_on():
     clock, activity = Clock(), Activity()
     activity.busy = True
@@ -88,7 +97,7 @@ def test_a_head_that_reaches_a_limit_says_so(clock, ended):
     class Limits:
         state = store.Idle()
 
-        def over(self, nodes, *, usable):
+        def over(self, nodes, *, usable, jobs):
             self.state = store.Idle(since=5.0)
             return ended if clock.now > 1060 else None
 

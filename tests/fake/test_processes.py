@@ -47,7 +47,7 @@ CASES = {
         kept = processes.start(["sh", "-c", "exit 5"], os.environ, log)
         processes.start(["sh", "-c", "(sleep 0.05; exit 3) & exit 0"], os.environ, log)
         time.sleep(0.4)
-        processes.reap(but=kept.pid)
+        processes.reap(but={kept.pid})
         zombies = [p for p in Path("/proc").iterdir() if p.name.isdigit() and f" Z {os.getpid()} " in
                    (p / "stat").read_text()]
         assert [int(p.name) for p in zombies] == [kept.pid], zombies

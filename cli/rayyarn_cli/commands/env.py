@@ -94,21 +94,22 @@ def list_(out: output.Output, hadoop_conf: str | None) -> None:
 
 
 @command.command("prune")
-@click.option("--older-than", metavar="DURATION", default="0", help="Only what is older than this, such as '7 d'.")
+@click.option(
+    "--older-than",
+    callback=options.written("duration", "7 d"),
+    default="0",
+    metavar="TIME",
+    help="Only what is older than this, such as '7 d'.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
 @options.hadoop_conf
 @output.options
-def prune(out: output.Output, older_than: str, dry_run: bool, hadoop_conf: str | None) -> None:
+def prune(out: output.Output, older_than: float, dry_run: bool, hadoop_conf: str | None) -> None:
     """Remove what no live cluster needs. An environment that a live cluster runs on is never removed."""
     from rayyarn import inventory, settings, units
-    from rayyarn.errors import UsageError
 
-    try:
-        age = units.parse_duration(older_than)
-    except ValueError as error:
-        raise UsageError(f"--older-than {error}") from None
     where = settings.pick(hadoop_conf=hadoop_conf)["hadoop_conf"]
-    done = inventory.clear(where, older_than=age, dry_run=dry_run)
+    done = inventory.clear(where, older_than=older_than, dry_run=dry_run)
     verb = "would remove" if dry_run else "removed"
     out.note(f"{verb} {len(done.removed)}, kept {len(done.kept)}; {units.format_size(done.freed)} free again")
     out.result(done, table=_table(list(done.removed)))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.command("logs")
 @options.cluster_name()
 @click.option("--node", metavar="WHICH", help="Only of head, worker-N, master, a container's id, or a host.")
+@click.option("--job", metavar="JOB", help="Only what this job wrote, see `rayyarn jobs`.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written, until the cluster is over.")
 @click.option("--errors", is_flag=True, help="Only the lines that tell of an error, each with its trace.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Only the last N lines of each file.")
@@ -26,6 +27,7 @@ def command(
     out: output.Output,
     name: str | None,
     node: str | None,
+    job: str | None,
     follow: bool,
     errors: bool,
     tail: int | None,
@@ -43,7 +45,7 @@ def command(
         raise UsageError("--follow has no end that one JSON document could wait for", hint="rayyarn logs --json")
     chosen = settings.pick(name=name, hadoop_conf=hadoop_conf)
     found = logs.read(
-        chosen["name"], node=node, follow=follow, errors=errors, tail=tail,
+        chosen["name"], node=node, job=job, follow=follow, errors=errors, tail=tail,
         hadoop_conf=chosen["hadoop_conf"], reporter=out.reporter,
     )  # fmt: skip
     about = {"cluster": found.cluster, "application": found.application, "source": found.source}

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="What to do when a cluster of that name is there.",
 )
-@click.option("--wait-limit", metavar="TIME", default="1 h", show_default=True, help="How long `wait` may take.")
+@click.option(
+    "--wait-limit",
+    callback=options.written("duration", "10 min"),
+    default="1 h",
+    show_default=True,
+    metavar="TIME",
+    help="How long `wait` may take.",
+)
 @click.option("--keep-on-failure", is_flag=True, help="When CMD fails, leave the cluster for inspection.")
 @click.option("--log-file", metavar="FILE", help="Add both outputs of CMD to FILE instead of showing them.")
 @options.all_settings
@@ -36,7 +43,7 @@ def command(
     file: str | None,
     name: str | None,
     if_running: Any,
-    wait_limit: str,
+    wait_limit: float,
     keep_on_failure: bool,
     log_file: str | None,
     **given: Any,
@@ -50,7 +57,6 @@ def command(
 
     from rayyarn import batch, settings
     from rayyarn.steps import SILENT
-    from rayyarn.units import parse_duration
 
     chosen = settings.resolve({"name": name, **given}, file=file, spoken="flag")
     spec = chosen.spec
@@ -60,7 +66,7 @@ def command(
         spec,
         cmd,
         if_running=if_running,
-        wait_limit=parse_duration(wait_limit),
+        wait_limit=wait_limit,
         keep_on_failure=keep_on_failure,
         log=Path(log_file) if log_file else None,
         hadoop_conf=chosen.hadoop_conf,
