@@ -14,7 +14,7 @@ from pathlib import Path
 from stack import HERE, Stack, table
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
-SMALL = ["--workers", "2", "--head-memory", "1 GiB", "--worker-memory", "1500 MiB", "--worker-cpus", "1"]
+SMALL = ["--workers", "2", "--head-memory", "1500 MiB", "--worker-memory", "1500 MiB", "--worker-cpus", "1"]
 TRIVIAL = "import ray; ray.init(); print(ray.get(ray.remote(lambda: 7).remote()))"
 
 
