@@ -320,6 +320,26 @@ def test_a_killed_program_leaves_no_raylet(alone: dict[str, str], prefix: Path, 
     assert set(left.split()) <= {"bash", "ps", "unshare"}, left + said
 
 
+def test_a_notebook_connects_is_interrupted_starts_again_and_dies(
+    alone: dict[str, str], prefix: Path, cluster: dict[str, Any]
+) -> None:
+    driver = Path(__file__).with_name("notebook_kernel.py")
+    done = subprocess.run(
+        unshared([sys.executable, driver, prefix / "bin" / "python", "p"]),
+        env=alone, capture_output=True, text=True, timeout=400,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    workers = {node["container"] for node in cluster["nodes"] if node["role"] == "worker"}
+    for moment in ("first", "again"):
+        assert (seen[moment]["status"], seen[moment]["raylets"]) == ("ok", 1), seen
+        assert set(seen[moment]["said"]) <= workers
+        assert seen[moment]["said"]
+    assert seen["interrupted"] == {"error": "KeyboardInterrupt", "raylets": 1}  # the cell, not the raylet
+    assert (seen["after"]["status"], seen["after"]["said"]) == ("ok", ["42", "True"])
+    assert seen["dead"] == {"raylets": 0}
+
+
 def _deep(pid: int, word: str) -> int | None:
     for child in children(pid, ""):
         if word in Path(f"/proc/{child}/cmdline").read_text() and "bash" not in Path(f"/proc/{child}/comm").read_text():
