@@ -27,12 +27,13 @@ from rayyarn.errors import (
     YarnUnreachable,
 )
 from rayyarn.rm import ResourceManager
-from rayyarn.steps import SILENT, Steps
+from rayyarn.steps import SILENT, Reporter, Steps
 from rayyarn.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from rayyarn.logs.following import Tail
     from rayyarn.skein_am import AppMaster
     from rayyarn.store import Job
 
@@ -80,19 +81,20 @@ class Jobs:
         *,
         working_dir: str | Path | None = None,
         env_vars: Mapping[str, str] | None = None,
-        memory: int = MEMORY,
+        memory: int | None = None,
     ) -> Job:
         """Ask for ``command`` to be run beside the head, and return at once.
 
         A first word that ends with ``.py`` is a script for the environment's Python: one of this machine, or a file in
         ``working_dir``, which is sent along whole and is where the program starts. ``memory``: bytes to hold free for
-        it in the head's container; it waits until there is so much. ``env_vars`` travel in a file of mode 0600.
+        it in the head's container, by default 512 MiB or what there is; it waits until there is so much. ``env_vars``
+        travel in a file of mode 0600.
         Raises RequestTooLarge when the head can never hold it, UsageError for a script that is not there.
         """
         code, words = _packed(command, Path(working_dir) if working_dir else None)
         with self._master() as master:
             keys = master.read()
-            self._check(keys, memory, command)
+            memory = self._fitting(keys, memory, command)
             if store.CONNECTION not in keys:  # nobody waited for this cluster (`up --no-wait`): see that it is usable
                 session.find(self.name, hadoop_conf=str(self._site.conf_dir))
             job = store.Job(f"job-{secrets.token_hex(3)}", tuple(words), memory, time.time())
@@ -103,30 +105,31 @@ class Jobs:
             master.write(store.job_key(job.id, "asked"), job.to_json())
         return job
 
-    def follow(self, job_id: str, show: Callable[[bytes], Any]) -> Job:
+    def follow(self, job_id: str, show: Callable[[bytes], Any], *, reporter: Reporter = SILENT) -> Job:
         """Give ``show`` what the job writes, as it comes, until it is over; the job then.
 
         Raises JobNotFound, and ClusterFailed when the cluster ends before the job.
         """
-        tail, answered = None, time.monotonic()
+        output, answered = _Output(self._tail, show, reporter), time.monotonic()
         with self._master() as master:
             while True:
                 try:
                     job = self._find(master, job_id)
-                    answered = time.monotonic()
-                    if tail is None and job.state != "pending":
-                        tail = logs.tail(self._site, self._rm, self._app, "head", job.log)
-                    if tail is not None:
-                        show(tail.news())
-                    if job.over:
-                        return job
                 except JobNotFound:
                     raise
-                except RayYarnError:  # a packet that was lost, a node's pages that are slow, or the cluster's end
+                except RayYarnError:  # a packet that was lost, or the cluster's end
                     self._refuse_dead(job_id)
                     if time.monotonic() - answered > _AWAY_LIMIT:
                         raise
+                else:
+                    answered = time.monotonic()
+                    output.news(job)
+                    if job.over:
+                        return job
                 time.sleep(_EVERY)
+
+    def _tail(self, file: str) -> Tail:
+        return logs.tail(self._site, self._rm, self._app, "head", file)
 
     def _refuse_dead(self, job_id: str) -> None:
         """Raise ClusterFailed when the application is over."""
@@ -165,19 +168,43 @@ class Jobs:
     def _master(self) -> AppMaster:
         return access.master(self._site, self.name, self._app)
 
-    def _check(self, keys: Mapping[str, bytes], memory: int, command: Sequence[str]) -> None:
-        """Raise RequestTooLarge when the head can never hold ``memory`` bytes more."""
+    def _fitting(self, keys: Mapping[str, bytes], memory: int | None, command: Sequence[str]) -> int:
+        """The bytes to ask for. Raises RequestTooLarge when the head can never hold ``memory`` bytes more."""
         nodes = (store.NodeState.from_json(value) for key, value in keys.items() if key.startswith(store.NODE))
         head = next((node for node in nodes if node.role == "head"), None)
         if head is None:
-            return
+            return memory or MEMORY
         room = sizing.ray_size(head.memory, head=True, object_store=head.object_store).heap
-        if memory > room:
+        if memory is not None and memory > room:
             raise RequestTooLarge(
                 f"a program of {format_size(memory)} cannot run beside the head of {self.name}: its container of "
                 f"{format_size(head.memory)} has {format_size(room)} for programs",
                 hint=f"rayyarn exec {self.name} -- {shlex.join(command)}   # here; or up with a larger --head-memory",
             )
+        return min(MEMORY, room) if memory is None else memory
+
+
+class _Output:
+    """What a job writes, shown as it comes. A node that does not show it is no reason to miss the job's end."""
+
+    def __init__(self, opened: Callable[[str], Tail], show: Callable[[bytes], Any], reporter: Reporter) -> None:
+        self._opened, self._show, self._reporter = opened, show, reporter
+        self._tail: Tail | None = None
+        self._silent = False
+
+    def news(self, job: Job) -> None:
+        if job.state == "pending":
+            return
+        try:
+            self._tail = self._tail or self._opened(job.log)
+            data = self._tail.news()
+        except RayYarnError as error:
+            if not self._silent:
+                self._reporter.note(f"what {job.id} writes cannot be shown now: {error.message}")
+            self._silent = True
+            return
+        self._silent = False
+        self._show(data)
 
 
 def _packed(command: Sequence[str], folder: Path | None) -> tuple[bytes, list[str]]:

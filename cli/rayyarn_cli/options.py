@@ -74,6 +74,8 @@ def written(kind: str, example: str) -> Callable[[click.Context, click.Parameter
     def read(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
         from rayyarn.setting import Setting
 
+        if value is None:
+            return None
         try:
             return Setting("", kind, "", example, None).read(value)
         except ValueError as problem:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from rayyarn import connection, store
 from rayyarn.container import processes
+from rayyarn.errors import RayYarnError
 from rayyarn.units import format_size
 
 if TYPE_CHECKING:
@@ -100,8 +101,19 @@ class Jobs:
             if why != job.why:
                 self._say(replace(job, why=why))
             return
-        if not (environ := self._environ_of(job)):
-            return  # the cluster is not usable yet
+        try:
+            started = self._start(job)
+        except (OSError, RayYarnError) as error:  # a full disk, for one: it must not take the head along
+            started = replace(job, state="failed", ended=time.time(), why=f"it could not be started: {error}")
+        if started is not None:
+            logging.info("job %s: %s", job.id, started.why or " ".join(job.command))
+            self._say(started)
+
+    def _start(self, job: Job) -> Job | None:
+        """Start it; None while the cluster is not usable."""
+        environ = self._environ_of(job)
+        if environ is None:
+            return None
         folder = self._folder / "jobs" / job.id
         folder.mkdir(mode=0o700, parents=True)
         log = self._logs / job.log
@@ -113,8 +125,7 @@ class Jobs:
         assert process.stdin is not None  # noqa: S101 - told
         with contextlib.suppress(OSError), process.stdin as line:  # it has ended already: _watch tells
             line.write(json.dumps({"command": job.command, "folder": job.folder}).encode() + b"\n")
-        logging.info("job %s: %s", job.id, " ".join(job.command))
-        self._say(started)
+        return started
 
     def _environ_of(self, job: Job) -> dict[str, str] | None:
         document = self._post.read(store.CONNECTION)

@@ -216,6 +216,13 @@ def test_nothing_runs_twice_when_the_master_does_not_hear(head):
     assert head.log() == "once\n"
 
 
+def test_a_program_that_cannot_be_started_does_not_take_the_head_along(head):
+    (head.logs / "job-0.log").mkdir()  # as a full disk: nothing can be written there
+    head.ask("true")
+    job = head.until("failed")
+    assert (job.code, job.why.startswith("it could not be started: [Errno 21]")) == (None, True)
+
+
 def test_a_hundred_are_remembered(head):
     for number in range(103):
         job = Job(f"job-{number}", ("true",), MIB, float(number), state="succeeded", code=0)

@@ -11,8 +11,17 @@ import pytest
 from rayyarn_cli import main  # noqa: F401 - `ry` runs it
 
 from rayyarn import cluster, jobs, store
-from rayyarn.errors import ClusterFailed, ClusterNotFound, JobNotFound, NotReady, RequestTooLarge, UsageError
+from rayyarn.errors import (
+    ClusterFailed,
+    ClusterNotFound,
+    JobNotFound,
+    NotReady,
+    RequestTooLarge,
+    UsageError,
+    YarnUnreachable,
+)
 from rayyarn.spec import ClusterSpec
+from rayyarn.steps import Reporter
 
 GIB = 1 << 30
 LOG = b"one\ntwo\n"
@@ -94,6 +103,13 @@ def test_what_cannot_work_is_refused_before_anything_is_asked(there, tmp_path):
     assert asked(there) == []
 
 
+def test_a_small_head_gives_what_it_has(there):
+    head = store.NodeState("container_head_0", "head_0", "head", "n1", "127.0.0.1", "ready",
+                           memory=GIB, object_store=100 << 20)  # fmt: skip
+    there.keys[store.NODE + head.container] = head.to_json()
+    assert there.submit(["true"]).memory == (1024 - 680 - 100) << 20
+
+
 def test_a_cluster_that_is_not_there(site, yarn):
     with pytest.raises(ClusterNotFound, match="no cluster named 'demo' runs"):
         jobs.Jobs("demo")
@@ -130,6 +146,18 @@ def test_its_output_is_shown_as_it_comes_and_to_the_end(there):
     thread.join()
     assert b"".join(shown) == LOG
     assert (ended.code, ended.why) == (7, "ended with 7")
+
+
+def test_a_node_that_does_not_show_the_output_is_no_reason_to_miss_the_end(there, monkeypatch):
+    job = there.submit(["true"])
+    thread = play(there, say(there, state="running"), say(there, state="failed", code=7))
+    said = []
+    monkeypatch.setattr(jobs.logs, "tail", lambda *_: (_ for _ in ()).throw(YarnUnreachable("a firewall")))
+    reporter = Reporter()
+    reporter.note = said.append
+    assert there.follow(job.id, lambda _: None, reporter=reporter).code == 7
+    thread.join()
+    assert said == [f"what {job.id} writes cannot be shown now: a firewall"]
 
 
 def test_a_cluster_that_ends_before_its_job(there):

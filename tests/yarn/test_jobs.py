@@ -102,8 +102,10 @@ def test_a_job_goes_on_without_us_until_it_is_stopped(ry: Callable[..., Run], cl
     assert (stopped.rc, stopped.out.split("\t")[:3]) == (0, [job_id, "stopped", "143"])
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_a_signal_stops_it_and_a_killed_submit_leaves_it_running(
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)]
+)
+def test_a_signal_stops_it_and_who_is_gone_leaves_it_running(
     ry: Callable[..., Run], cluster: str, yarn: Yarn, signum: int, code: int
 ) -> None:
     command = [RAYYARN, "submit", cluster, "--", "python", "-c", "import time; print('up'); time.sleep(600)"]
@@ -114,7 +116,7 @@ def test_a_signal_stops_it_and_a_killed_submit_leaves_it_running(
         program.communicate(timeout=60)
     assert program.returncode == code
     job = jobs(ry)[-1]
-    if signum == signal.SIGKILL:
+    if signum in (signal.SIGHUP, signal.SIGKILL):
         assert job["state"] == "running"
         assert ry("jobs", cluster, "--stop", job["id"]).rc == 0
     else:

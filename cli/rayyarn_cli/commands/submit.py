@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from rayyarn.jobs import Jobs
     from rayyarn.store import Job
 
-_STOPPED = 143  # of a job that was stopped before it ran: as if it had heard SIGTERM
+# Of a job that never ran: stopped as if it had heard SIGTERM, or not started, which is our failure.
+_NEVER_RAN = {"stopped": 143, "failed": 125}
 
 
 @click.command("submit", cls=options.ProgramCommand)
@@ -30,10 +32,8 @@ _STOPPED = 143  # of a job that was stopped before it ran: as if it had heard SI
 @click.option(
     "--memory",
     callback=options.written("size", "1 GiB"),
-    default="512 MiB",
-    show_default=True,
     metavar="SIZE",
-    help="Memory to hold free for CMD beside the head.",
+    help="Memory to hold free for CMD beside the head. Default: 512 MiB, or what a small head has.",
 )
 @click.option("--no-wait", is_flag=True, help="Print the job's id and return at once.")
 @options.hadoop_conf
@@ -44,7 +44,7 @@ def command(
     cmd: tuple[str, ...],
     working_dir: str | None,
     env_vars: dict[str, str],
-    memory: int,
+    memory: int | None,
     no_wait: bool,
     hadoop_conf: str | None,
 ) -> None:
@@ -71,25 +71,30 @@ def command(
     ended = _follow(out, there, job)
     if ended.why:
         out.note(f"{job.id} {ended.state}: {ended.why}")
-    out.result(ended, exit_code=_STOPPED if ended.code is None else ended.code)
+    out.result(ended, exit_code=_NEVER_RAN[ended.state] if ended.code is None else ended.code)
 
 
 def _follow(out: output.Output, there: Jobs, job: Job) -> Job:
-    """Show the job's output until it is over. A signal stops it; a person at a terminal is asked first."""
+    """Show the job's output until it is over. Ctrl-C and SIGTERM stop it, a person is asked first; SIGHUP does not."""
     try:
-        return there.follow(job.id, _show)
-    except KeyboardInterrupt:
-        signals.listen()  # a second one, while he is asked, is an answer too
-        try:
-            stop = out.wants(f"Stop {job.id}? It goes on otherwise", otherwise=True)
-        except KeyboardInterrupt:
-            stop = True
-        if stop:
+        return there.follow(job.id, _show, reporter=out.reporter)
+    except KeyboardInterrupt as signalled:
+        if _stop(out, job, getattr(signalled, "signum", signal.SIGINT)):
             ended = there.stop(job.id)
             out.note(f"{job.id} {ended.state}: {ended.why}")
         else:
             out.note(f"{job.id} goes on: rayyarn jobs {there.name}")
         raise
+
+
+def _stop(out: output.Output, job: Job, signum: int) -> bool:
+    if signum == signal.SIGHUP:  # a terminal that was closed; the job need not mind
+        return False
+    signals.listen()  # a second one, while he is asked, is an answer too
+    try:
+        return out.wants(f"Stop {job.id}? It goes on otherwise", otherwise=True)
+    except KeyboardInterrupt:
+        return True
 
 
 def _show(data: bytes) -> None:
