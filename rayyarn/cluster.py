@@ -112,7 +112,13 @@ def status(name: str | None = None, *, hadoop_conf: str | None = None) -> Status
         raise ClusterNotFound(
             f"no cluster named {name!r} in YARN for user {site.user}", hint="rayyarn status   # lists yours"
         )
-    return StatusList((_beside(rm, _look(site, app)),))
+    return StatusList((_in_queue(rm, _beside(rm, _look(site, app))),))
+
+
+def _in_queue(rm: ResourceManager, seen: ClusterStatus) -> ClusterStatus:
+    """With how full its queue is; YARN's scheduler may be one that tells of no queues."""
+    used = next((queue.used for queue in rm.queues() if seen.queue in (queue.path, queue.name)), None)
+    return replace(seen, queue_used=used)
 
 
 def _beside(rm: ResourceManager, seen: ClusterStatus) -> ClusterStatus:

@@ -32,6 +32,7 @@ class NodeStatus:
     in_ray: bool
     localization: dict[str, int]
     last_words: str
+    used: int = 0  # of its memory, as YARN counts it; 0 when it has not said yet
     executors: int | None = None  # of the Spark application that the cluster is beside, on this host
 
     def summary(self) -> dict[str, Any]:
@@ -59,6 +60,7 @@ class ClusterStatus:
     idle: float | None = None  # seconds without work, on a cluster with an idle-timeout
     beside: str | None = None  # the Spark application that its workers were placed beside
     drivers: tuple[str, ...] = ()  # programs that are attached to it, as ``host pid``, on such a cluster
+    queue_used: float | None = None  # percent of its queue's capacity that is taken; when YARN was asked
     jobs: tuple[store.Job, ...] = ()  # those that run beside the head, or wait for room there
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,6 +132,7 @@ def _nodes(keys: Mapping[str, bytes]) -> tuple[NodeStatus, ...]:
             in_ray=node.container in alive,
             localization=node.localization,
             last_words=node.last_words,
+            used=node.used,
         )
         for node in sorted(states, key=lambda node: (node.role != "head", node.service))
     )

@@ -46,6 +46,7 @@ class NodeState:
     gpus: float = 0
     memory: int = 0
     object_store: int = 0
+    used: int = 0  # of ``memory``, as YARN counts it; told when it has changed by much, not each time
     restarts: int = 0
     since: float = 0
     node_id: str = ""

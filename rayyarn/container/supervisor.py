@@ -37,6 +37,8 @@ _HURRY, _HURRY_SECONDS = 0.2, 60.0
 _PAUSES = (0.5, 2.0, 5.0, 15.0)
 # A node that ran this long and then failed starts its count of failures anew.
 _STEADY_SECONDS = 300.0
+# How often a node's memory is looked at, and by how much it must change to be told: a thousand nodes have one master.
+_MEASURE, _CHANGED = 10.0, 64 << 20
 # The NodeManager looks every 3 s and adds up a moment before we do.
 _NEARLY_ALL = 0.95
 
@@ -68,7 +70,7 @@ class Supervisor:
         self._nodes: list[dict[str, Any]] = []
         self._published = self._usable = False
         self._progress = 0.0
-        self._next_beat = self._hurry_until = 0.0
+        self._next_beat = self._hurry_until = self._next_measure = 0.0
 
     def run(self) -> int:
         """Until told to stop (0), or until this container can do no more (1)."""
@@ -158,7 +160,7 @@ class Supervisor:
             time.sleep(max(0.0, min(left, self._next_beat - time.monotonic())))
 
     def _beat(self) -> str | None:
-        self._post.say(self._post.state)
+        self._post.say(self._measured(self._post.state))
         if self._head:
             if self._lease and self._post.lease_over():
                 self._post.end("FAILED", "nobody waited for this cluster: the `rayyarn` that started it is gone")
@@ -170,6 +172,13 @@ class Supervisor:
                 if why := self._limit_reached():
                     return why
         return self._post.verdict()
+
+    def _measured(self, state: store.NodeState) -> store.NodeState:
+        if time.monotonic() < self._next_measure:
+            return state
+        self._next_measure = time.monotonic() + _MEASURE
+        used = processes.resident()
+        return replace(state, used=used) if abs(used - state.used) >= _CHANGED else state
 
     def _limit_reached(self) -> str | None:
         if self._limits is None:

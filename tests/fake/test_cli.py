@@ -1,6 +1,7 @@
 """The command line with a library that answers at once: what is said where, and the exit code."""
 
 import json
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -83,6 +84,7 @@ def cluster(**changes):
         "name": "demo", "state": "ready", "why": "", "application": "application_1_0001", "queue": "etl", "workers": 2,
         "wanted": 2, "environment": "9f31c0a2beef", "age": 3700.0, "connection_file": None,
         "idle": None, "drivers": (), "beside": None, "jobs": (),
+        "queue_used": None,
     }  # fmt: skip
     return SimpleNamespace(**facts | changes, nodes=nodes)
 
@@ -96,14 +98,16 @@ def test_status_of_one_shows_why_and_its_nodes(library, ry):
     node = SimpleNamespace(
         role="worker", state="restarting", host="n1", cpus=2.0, memory=4 << 30, object_store=1 << 30, restarts=3,
         localization={"bytes_fetched": 10, "bytes_cached": 900}, container="container_1_0001_01_000003",
-        last_words="out of memory", executors=None,
+        last_words="out of memory", executors=None, used=3 << 30, since=time.time() - 3700,
     )  # fmt: skip
-    library.answer = StatusList((cluster(state="degraded", why="1 of 2 workers", nodes=(node,)),))
+    library.answer = StatusList((cluster(state="degraded", why="1 of 2 workers", nodes=(node,), queue_used=43.7),))
     lines = ry("status", "demo").out.splitlines()
     assert "why\t1 of 2 workers" in lines
-    assert lines[-1] == (
-        "worker\trestarting\tn1\t2\t4294967296\t1073741824\t3\t10\t900\tcontainer_1_0001_01_000003\tout of memory"
-    )
+    assert "queue\tetl, 44% used" in lines
+    assert lines[-1].split("\t") == [
+        "worker", "restarting", "n1", "2", "3221225472", "4294967296", "1073741824", "3700", "3", "10", "900",
+        "container_1_0001_01_000003", "out of memory",
+    ]  # fmt: skip
 
 
 def test_status_is_shown_again_until_it_is_enough(library, ry, monkeypatch):

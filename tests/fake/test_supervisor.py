@@ -62,6 +62,19 @@ def test_the_head_looks_often_while_workers_are_missing(clock, monkeypatch):
     assert sum(look > 1080 for look in looks) < 25
 
 
+def test_a_node_tells_of_its_memory_when_it_has_changed_by_much(clock, monkeypatch):
+    used = iter([500 << 20, 510 << 20, 530 << 20, 800 << 20, *[810 << 20] * 100])
+    monkeypatch.setattr(supervisor.processes, "resident", lambda: next(used))
+    master, told = Master(), []
+    worker, _ = make(clock, master)
+    master.keys[store.HEAD] = b"10.0.0.9:6379"
+    for second in range(60):
+        clock.events.append((clock.now + second, lambda: told.append(state_of(master).used >> 20)))
+    stop_at(clock, master, 61)
+    worker.run()
+    assert sorted(set(told)) == [500, 800]
+
+
 def test_a_head_that_lets_strangers_in_is_never_published(clock, monkeypatch):
     monkeypatch.setattr(Gcs, "strangers_refused", False)
     master = Master()

@@ -91,7 +91,7 @@ def _details(out: output.Output, one: ClusterStatus) -> str:
         "state": one.state,
         "why": one.why,
         "application": one.application,
-        "queue": one.queue,
+        "queue": one.queue + ("" if one.queue_used is None else f", {one.queue_used:.0f}% used"),
         "beside": one.beside,
         "workers": f"{one.workers} of {one.wanted}",
         "environment": one.environment,
@@ -114,8 +114,10 @@ def _nodes(one: ClusterStatus) -> output.Table | None:
         "STATE",
         "HOST",
         "CPUS",
+        "USED",
         "MEMORY",
         "OBJECTS",
+        "UP",
         "RESTARTS",
         "FETCHED",
         "CACHED",
@@ -132,8 +134,10 @@ def _node(node: NodeStatus) -> list[str | output.Cell]:
         node.state,
         node.host or "-",
         f"{node.cpus:g}" if node.cpus is not None else "-",
+        _size(node.used or None),
         _size(node.memory),
         _size(node.object_store),
+        _since(node.since),
         str(node.restarts),
         _size(node.localization.get("bytes_fetched")),
         _size(node.localization.get("bytes_cached")),
@@ -147,6 +151,14 @@ def _size(size: int | None) -> output.Cell:
     from rayyarn.units import format_size
 
     return output.Cell("-", "-") if size is None else output.Cell(format_size(size), str(size))
+
+
+def _since(moment: float) -> output.Cell:
+    """For how long; ``-`` before it began."""
+    from rayyarn.units import format_duration
+
+    seconds = max(0.0, time.time() - moment)
+    return output.Cell(format_duration(seconds), f"{seconds:.0f}") if moment else output.Cell("-", "-")
 
 
 def _tail(container: str | None) -> str:
