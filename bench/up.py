@@ -39,26 +39,15 @@ def main() -> None:
                 "ARCHIVE": document["environment"]["uri"],
                 "JARS": jars.strip(),
                 "PATH": f"{stack.prefix}/bin:{stack.environ['PATH']}",  # it looks for `ray` on the driver's PATH
+                "HOME": str(stack.folder),  # a head takes ~/.ray/auth_token for its own, and its workers know of none
             }
-            for part, seconds in peer(stack, environ).items():
+            said = stack.run([f"{stack.prefix}/bin/python", HERE / "peer.py"], environ)
+            answer = next(line for line in said.splitlines() if line.startswith('{"session"'))  # Ray logs there as well
+            for part, seconds in json.loads(answer).items():
                 seen[f"peer: {part}"].append(seconds)
-            for part, seconds in json.loads(
-                stack.run([sys.executable, HERE / "ray_job.py", stack.prefix, TRIVIAL])
-            ).items():
-                seen[part].append(seconds)
+            said = stack.run([sys.executable, HERE / "ray_job.py", stack.prefix, TRIVIAL], environ)
+            seen["ray job submit"].append(json.loads(said)["ray job submit"])
     report({key: statistics.median(values) for key, values in seen.items()})
-
-
-def peer(stack: Stack, environ: dict[str, str]) -> dict[str, float]:
-    """Its head gives up after some seconds on a machine that is busy with its own start: one more try."""
-    command = [f"{stack.prefix}/bin/python", HERE / "peer.py"]
-    try:
-        said = stack.run(command, environ)
-    except SystemExit as failed:
-        print(f"the peer failed, and is tried again: {str(failed).splitlines()[-1]}", file=sys.stderr)
-        said = stack.run(command, environ)
-    answer = next(line for line in said.splitlines() if line.startswith('{"session"'))  # Ray logs there as well
-    return dict(json.loads(answer))
 
 
 def once(stack: Stack, up: list[str], seen: dict[str, list[float]]) -> None:
