@@ -156,7 +156,7 @@ def _verdict(
     head = next((node for node in nodes if node.role == "head"), None)
     if head is None:
         return "starting", "the head's container is not there yet, or unpacks its environment"
-    if head.state == "stopping":
+    if head.state in ("stopping", "stopped"):
         return "stopping", head.last_words
     if head.state != "ready":
         return "starting", head.last_words or f"the head is {head.state}"

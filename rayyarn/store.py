@@ -41,7 +41,7 @@ class NodeState:
     role: str
     host: str
     ip: str
-    state: str = "starting"  # starting, waiting, ready, restarting, stopping
+    state: str = "starting"  # starting, waiting, ready, restarting, stopping, stopped
     cpus: float = 0
     gpus: float = 0
     memory: int = 0

@@ -74,10 +74,11 @@ def _ask(site: Hadoop, name: str, app: App, step: Step) -> bool:
         with access.master(site, name, app) as master:
             master.remove(store.ALIVE)
             while step.seconds < _STOP_LIMIT:
-                nodes = master.read(store.NODE)
-                if not nodes:
+                nodes = [store.NodeState.from_json(value) for value in master.read(store.NODE).values()]
+                running = sum(node.state != "stopped" for node in nodes)
+                if not running:
                     break
-                step.update(f"{len(nodes)} containers stop")
+                step.update(f"{running} containers stop")
                 time.sleep(_LOOK)
             master.shutdown("SUCCEEDED", register.STOPPED)
     except RayYarnError:

@@ -218,6 +218,7 @@ class Supervisor:
         logging.info("leaving: %s", why)
         self._post.say(replace(self._post.state, state="stopping", last_words=why))
         self._node.stop()
+        self._post.say(replace(self._post.state, state="stopped"))  # `down` need not wait until YARN has noticed
         if code and not self._head:
             time.sleep(_PAUSES[-1])  # Skein asks for a replacement at once and knows no back-off
         return code

@@ -21,7 +21,7 @@ def test_a_worker_waits_for_the_head_joins_it_and_stops_when_told(clock):
     assert worker.run() == 0
     assert seen == ["waiting", "ready"]
     assert [address for _, address in node.started] == ["10.0.0.9:6379"]
-    assert (state_of(master).state, state_of(master).last_words) == ("stopping", "told to stop")
+    assert (state_of(master).state, state_of(master).last_words) == ("stopped", "told to stop")
     assert node.prepared == [1000]  # Ray's imports are done before there is a head to join
     assert node.stopped == 1
     assert clock.now < 1012  # it hears the cluster once a second

@@ -37,6 +37,7 @@ CASES = {
     "the head starts": (APP, keys(node(0, "head", "starting")), "starting", "the head is starting"),
     "the head tries again": (APP, keys(node(0, "head", "restarting", "no disk")), "starting", "no disk"),
     "the head stops": (APP, keys(node(0, "head", "stopping", "told to stop")), "stopping", "told to stop"),
+    "the head has stopped": (APP, keys(node(0, "head", "stopped", "told to stop")), "stopping", "told to stop"),
     "one worker": (APP, keys(HEAD, node(1)), "starting", "1 of 2 workers"),
     "one worker says why": (APP, keys(HEAD, node(1, said="restarting", words="no disk"), node(2)), "starting",
                             "1 of 2 workers; n1: no disk"),
