@@ -186,7 +186,8 @@ class Session:
             return session(self.connection, app_name, conf)
         made = session(self.connection, app_name, {**away_from_ray(self.connection), **conf})
         found = self.near(made)
-        if not any(there["executors"] for there in found.values()):
+        later = str(made.conf.get("spark.dynamicAllocation.enabled", "false")).lower() == "true"
+        if not later and not any(there["executors"] for there in found.values()):
             room = room_on(ResourceManager(hadoop.find(self.connection.conf_dir)), list(found))
             warnings.warn(
                 f"YARN has given {app_name} no executor yet, and with near_ray it gives them on these hosts only: "

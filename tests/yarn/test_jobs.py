@@ -126,7 +126,7 @@ def test_a_signal_stops_it_and_who_is_gone_leaves_it_running(
 def test_a_greedy_job_ends_and_the_cluster_does_not(ry: Callable[..., Run], cluster: str) -> None:
     large = ry("submit", cluster, "--memory", "3 GiB", "--", "true")
     assert (large.rc, "cannot run beside the head of j" in large.err) == (125, True)
-    eats = "x = []\nimport time\nwhile True:\n    x.append(bytearray(b'x' * (50 << 20)))\n    time.sleep(0.2)"
+    eats = "x = []\nimport time\nwhile True:\n    x.append(bytearray(b'x' * (20 << 20)))\n    time.sleep(0.2)"
     done = ry("submit", cluster, "--", "python", "-c", eats)
     assert done.rc == 143, done.err
     assert "of the 512 MiB asked for, and the head's container was full" in done.err
