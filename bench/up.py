@@ -53,9 +53,8 @@ def main() -> None:
 def once(stack: Stack, up: list[str], seen: dict[str, list[float]]) -> None:
     seen["up"].append(timed(lambda: stack.rayyarn(*up)))
     seen["up, already up"].append(timed(lambda: stack.rayyarn(*up)))
-    time.sleep(
-        3
-    )  # YARN hears of a usable cluster with its master's next heartbeat; until then `status` asks the master
+    # YARN hears of a usable cluster with its master's next heartbeat; until then `status` asks the master.
+    time.sleep(3)
     seen["status: CPU"].append(cpu(lambda: stack.rayyarn("status")))
     seen["status NAME"].append(timed(lambda: stack.rayyarn("status", "b")))
     seen["exec"].append(timed(lambda: stack.rayyarn("exec", "b", "--", "python", "-c", TRIVIAL)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,8 +60,7 @@ class NodeState:
     @classmethod
     def from_json(cls, value: bytes) -> NodeState:
         """Read the value of a node's key; fields that this version does not know are dropped."""
-        known = {f.name for f in fields(cls)}
-        return cls(**{key: item for key, item in json.loads(value).items() if key in known})
+        return cls(**_known(cls, value))
 
 
 @dataclass(frozen=True)
@@ -123,9 +122,14 @@ class Job:
     @classmethod
     def from_json(cls, value: bytes) -> Job:
         """Read the value of one of its keys; fields that this version does not know are dropped."""
-        known = {f.name for f in fields(cls)}
-        found = {key: item for key, item in json.loads(value).items() if key in known}
+        found = _known(cls, value)
         return cls(**{**found, "command": tuple(found["command"])})
+
+
+def _known(cls: type[NodeState | Job], value: bytes) -> dict[str, Any]:
+    """The fields of ``cls`` that ``value`` has: a newer version may say more."""
+    names = {f.name for f in fields(cls)}
+    return {key: item for key, item in json.loads(value).items() if key in names}
 
 
 def jobs(keys: Mapping[str, bytes]) -> list[Job]:

@@ -34,7 +34,7 @@ sys.stdin.readline()
 spark.stop()
 """
 NEAR = """
-import json, sys, warnings
+import json, warnings
 import rayyarn
 cluster = rayyarn.connect()
 small = dict(executor_instances=1, executor_memory="512m", executor_memoryOverhead="256m", yarn_am_memory="512m",

@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from test_kills import wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +23,6 @@ BOTH = """
 import os, sys
 import helper
 import ray, rayyarn
-from importlib.metadata import version
 
 with rayyarn.connect() as cluster:
     cluster.ray()
@@ -92,10 +91,7 @@ def test_its_code_is_ours_and_its_words_stay_in_the_logs(ry: Callable[..., Run],
 def test_a_job_goes_on_without_us_until_it_is_stopped(ry: Callable[..., Run], cluster: str) -> None:
     done = ry("submit", cluster, "--no-wait", "--", "python", "-c", "import time; print('up'); time.sleep(600)")
     job_id = done.out.strip()
-    end = time.monotonic() + 30
-    while jobs(ry)[-1]["state"] != "running":
-        assert time.monotonic() < end, jobs(ry)
-        time.sleep(0.2)
+    wait("the job runs", lambda: jobs(ry)[-1]["state"] == "running", 30)
     (seen,) = ry("status", cluster, "--json").data["clusters"]  # type: ignore[index]
     assert [(job["id"], job["state"]) for job in seen["jobs"]] == [(job_id, "running")]
     stopped = ry("jobs", cluster, "--stop", job_id)
