@@ -29,6 +29,11 @@ class AppFolder:
         self._fs.mkdirs(self._path, 0o700)
         for file in vault.FILES:
             self._fs.write(f"{self._path}/{file}", (secrets.folder / file).read_bytes(), 0o600)
+        extra = sorted(secrets.files.iterdir()) if secrets.files.is_dir() else []
+        if extra:
+            self._fs.mkdirs(f"{self._path}/{secrets.files.name}", 0o700)
+        for path in extra:
+            self._fs.write(f"{self._path}/{secrets.files.name}/{path.name}", path.read_bytes(), 0o600)
         self.save_connection(draft)
 
     def save_connection(self, document: Connection) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rayyarn.fingerprint import Fingerprint
     from rayyarn.hadoop import Hadoop
     from rayyarn.layer import Layer
+    from rayyarn.sent_files import SentFile
     from rayyarn.stage import Staged
     from rayyarn.steps import Reporter, Step
 
@@ -51,6 +52,7 @@ class ShippedEnvironment:
     archive: Staged
     layers: tuple[ShippedLayer, ...]  # the code layer, when there is code
     runtime: ShippedLayer
+    files: tuple[SentFile, ...] = ()
 
 
 class _Changed(Exception):

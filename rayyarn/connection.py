@@ -16,6 +16,8 @@ from rayyarn import home
 from rayyarn.errors import ConnectionUnusable
 
 SCHEMA = 1
+# The variable that names the folder with the cluster's extra files, wherever a program runs.
+FILES_FOLDER = "RAYYARN_FILES_DIR"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Connection:
     nodes: list[dict[str, Any]]
     secrets: dict[str, str]
     spec: dict[str, Any]
+    files: list[dict[str, Any]] = field(default_factory=list)
     copies: list[str] = field(default_factory=list)
     schema: int = SCHEMA
     path: Path | None = field(default=None, compare=False)

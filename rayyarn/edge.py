@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from rayyarn import home, runtime
+from rayyarn import files_here, home, runtime
+from rayyarn.connection import FILES_FOLDER
 from rayyarn.errors import ConnectionUnusable
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def environment(found: Connection) -> dict[str, str]:
 def variables(found: Connection) -> dict[str, str]:
     """The variables of a program on this machine that is to find the cluster."""
     driver = {"PYSPARK_DRIVER_PYTHON": f"{prefix}/bin/python"} if (prefix := _prefix(found)) else {}
-    return {**found.environ(), **driver}
+    files = {FILES_FOLDER: str(folder)} if (folder := files_here.folder(found)) else {}
+    return {**found.environ(), **driver, **files}
 
 
 def in_front(found: Connection) -> dict[str, str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rayyarn.filesystem import FileSystem
     from rayyarn.hadoop import Hadoop
 
-KINDS = {"envs": "environment", "code": "code", "runtime": "runtime", "spark": "spark"}
+KINDS = {"envs": "environment", "code": "code", "files": "file", "runtime": "runtime", "spark": "spark"}
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,8 @@ def prune(
     """Remove staged files that are older than ``older_than`` seconds and that no live cluster can need.
 
     An environment in ``used``, or whose fingerprint begins with one of ``keep``, stays. While any cluster lives, all
-    code, runtime and Spark files stay: a replaced container fetches them again. Unfinished files of dead writers go.
+    code, files, runtime and Spark's jars stay: a replaced container fetches them again. Unfinished files of dead
+    writers go.
     """
     kept, removed = [], []
     spared = tuple(keep)

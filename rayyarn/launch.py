@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +16,22 @@ from rayyarn import (
     plan,
     preflight,
     register,
+    sameness,
+    sent_files,
     shipment,
-    spark_apps,
     teardown,
     vault,
 )
 from rayyarn.app_folder import AppFolder
 from rayyarn.connection import Connection
-from rayyarn.errors import ClusterDiffers, RayYarnError
+from rayyarn.errors import RayYarnError
 from rayyarn.lease import Lease
 from rayyarn.skein_am import Driver, new_credentials
-from rayyarn.spec import ClusterSpec
 from rayyarn.up_result import UpResult
 from rayyarn.waiting import Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from rayyarn.archives import ShippedEnvironment
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from rayyarn.placement import Placement
     from rayyarn.rm import App, ResourceManager
     from rayyarn.skein_am import Credentials
+    from rayyarn.spec import ClusterSpec
     from rayyarn.state import ClusterStatus
     from rayyarn.steps import Steps
     from rayyarn.vault import Vault
@@ -85,8 +88,10 @@ class Launch:
     def dry_run(self) -> UpResult:
         """The application document that ``run`` would submit; nothing is made."""
         preflight.check(self._spec, self._rm)
-        shipped = shipment.foresee(self._site, self._fs, self._spec.environment, self._spec.code)
-        files = plan.Secrets("***", "***" if self._spec.env_vars else None)
+        spec = self._spec
+        shipped = shipment.foresee(self._site, self._fs, spec.environment, spec.code, spec.files)
+        small = {one.name: "***" for one in shipped.files if one.staged is None}
+        files = plan.Secrets("***", "***" if spec.env_vars else None, small)
         return UpResult(
             name=self._spec.name,
             application=None,
@@ -111,16 +116,17 @@ class Launch:
             shipped = self._ship()
             secrets = vault.make(self._site.yarn_id, self._spec.name, credentials, self._spec.env_vars)
             self._steps.undo("remove the secrets", secrets.remove)
+            small = sent_files.keep(shipped.files, secrets.files)
             # Before the submit: YARN may have the application although its id never came back to us.
             self._steps.undo("kill what was submitted", lambda: self._kill_launched(secrets.generation))
             try:
-                app_id = self._submit(driver, shipped, secrets, lease=wait)
+                app_id = self._submit(driver, shipped, secrets, small, lease=wait)
             except RayYarnError as error:
                 if not shipment.is_gone(shipped, error):
                     raise
                 self._steps.reporter.note("a staged file that was there before is gone: staging again")
                 shipped = self._ship(again=True)
-                app_id = self._submit(driver, shipped, secrets, lease=wait)
+                app_id = self._submit(driver, shipped, secrets, small, lease=wait)
         winner = register.find(self._rm, self._spec.name)
         if winner is not None and winner.id != app_id:  # two `up`s at once: the lower id is the cluster
             self._kill(app_id)
@@ -128,7 +134,7 @@ class Launch:
             return self._join(winner, wait=wait)
         folder = AppFolder(self._fs, self._site, app_id)
         self._steps.undo("remove the cluster's folder", folder.remove)
-        draft = self._draft(app_id, shipped, secrets)
+        draft = self._draft(app_id, shipped, secrets, folder)
         folder.save(draft, secrets)
         if not wait:
             secrets.settle()
@@ -139,17 +145,18 @@ class Launch:
         return self._result(app_id, status, changed=True, remarks=remarks)
 
     def _ship(self, *, again: bool = False) -> ShippedEnvironment:
-        return archives.environment(
-            self._site,
-            self._fs,
-            self._spec.environment,
-            code=self._spec.code,
-            recheck=self._recheck or again,
-            steps=self._steps,
+        recheck = self._recheck or again
+        shipped = archives.environment(
+            self._site, self._fs, self._spec.environment, code=self._spec.code, recheck=recheck, steps=self._steps
         )
+        files = sent_files.send(self._site, self._fs, self._spec.files, recheck=recheck, steps=self._steps)
+        return replace(shipped, files=files)
 
-    def _submit(self, driver: Driver, shipped: ShippedEnvironment, secrets: Vault, *, lease: bool) -> str:
-        files = plan.Secrets(str(secrets.token), str(secrets.variables) if secrets.variables else None)
+    def _submit(
+        self, driver: Driver, shipped: ShippedEnvironment, secrets: Vault, small: Mapping[str, Path], *, lease: bool
+    ) -> str:
+        variables = str(secrets.variables) if secrets.variables else None
+        files = plan.Secrets(str(secrets.token), variables, {name: str(path) for name, path in small.items()})
         document = self._document(shipped, files, lease=lease, launch=secrets.generation)
         with self._steps.step("skein's driver", limit=60):
             driver.ready()
@@ -181,7 +188,7 @@ class Launch:
             placement=self._place,
         )
 
-    def _draft(self, app_id: str, shipped: ShippedEnvironment, secrets: Vault) -> Connection:
+    def _draft(self, app_id: str, shipped: ShippedEnvironment, secrets: Vault, folder: AppFolder) -> Connection:
         """All of the connection document that is known before Ray runs."""
         return Connection(
             name=self._spec.name,
@@ -194,7 +201,7 @@ class Launch:
             nodes=[],
             secrets=secrets.paths(),
             spec=self._spec.masked(),
-            **shipment.sections(shipped),
+            **shipment.sections(shipped, folder),
         )
 
     # --- a cluster that is there -------------------------------------------------------------------------------
@@ -203,7 +210,7 @@ class Launch:
         """Use the running cluster when it is the one that was asked for, else say how it differs."""
         folder = AppFolder(self._fs, self._site, app.id)
         known = access.remembered(self._site, self._spec.name, app.id)
-        self._refuse_other(app, known or folder.connection(None))
+        sameness.refuse_other(self._spec, self._rm, app, known or folder.connection(None), recheck=self._recheck)
         if not wait:
             return self._result(app.id, None, changed=False)
         draft = known or self._await_draft(folder)
@@ -218,26 +225,6 @@ class Launch:
             step.update("it has submitted, and writes the cluster's folder")
             draft: Connection = step.wait(lambda: folder.connection(self._file))
         return draft
-
-    def _refuse_other(self, app: App, running: Connection | None) -> None:
-        differences = []
-        if register.digest_of(app) != self._spec.digest():
-            known = ClusterSpec.from_dict(running.spec) if running else None
-            mine = ClusterSpec.from_dict(self._spec.masked())
-            differences = mine.differences(known) if known else ["its settings"]
-            differences = differences or ["env-vars: other values"]
-        beside = spark_apps.find(self._rm, self._spec.beside).id if self._spec.beside else None
-        if beside != register.beside_of(app):  # also another run of the application of that name
-            differences.append(f"beside: {beside or '-'} here, {register.beside_of(app) or '-'} running")
-        _, here = shipment.identify(self._spec.environment, recheck=self._recheck)
-        there = register.fingerprint_of(app)
-        if here and there and here != there:
-            differences.append(f"environment: {here.short} here, {there[:8]} running")
-        if differences:
-            raise ClusterDiffers(
-                f"{self._spec.name} runs with other settings ({app.id}): {'; '.join(differences)}",
-                hint=f"rayyarn down {self._spec.name}   # then up again, or take another name",
-            )
 
     # --- both --------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rayyarn import register, sizing
@@ -31,10 +31,11 @@ exec environment/bin/python -m rayyarn.container.supervisor
 
 @dataclass(frozen=True)
 class Secrets:
-    """Local files (0600) that Skein uploads for this application alone."""
+    """Local files (0600) that Skein uploads for this application alone. ``files``: small extra ones, by name."""
 
     token: str
     variables: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def build(
@@ -118,9 +119,9 @@ def masked(document: Mapping[str, Any]) -> dict[str, Any]:
     """The document as it may be shown: it names secret files, and holds no secret."""
     shown: dict[str, Any] = json.loads(json.dumps(document))
     for service in shown["services"].values():
-        for alias in ("token", "variables.json"):
-            if alias in service["files"]:
-                service["files"][alias]["source"] = "***"
+        for file in service["files"].values():
+            if file["source"].startswith("file:"):  # they may be secrets, and so may be where they lie
+                file["source"] = "***"
     return shown
 
 
@@ -134,7 +135,7 @@ def _files(shipments: tuple[Shipment, ...], secrets: Secrets) -> dict[str, Any]:
         for shipment in shipments
     }
     # `application`: deleted with the application; a `private` file would stay in each node's cache.
-    for alias, path in (("token", secrets.token), ("variables.json", secrets.variables)):
+    for alias, path in (("token", secrets.token), ("variables.json", secrets.variables), *secrets.files.items()):
         if path:
             files[alias] = {"source": f"file://{path}", "type": "file", "visibility": "application"}
     return files

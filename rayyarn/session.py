@@ -12,7 +12,19 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from rayyarn import access, connection, edge, environment, fingerprint, hadoop, layer, register, spark_apps, teardown
+from rayyarn import (
+    access,
+    connection,
+    edge,
+    environment,
+    files_here,
+    fingerprint,
+    hadoop,
+    layer,
+    register,
+    spark_apps,
+    teardown,
+)
 from rayyarn.errors import ClusterNotFound, ConnectionUnusable, RayYarnError, YarnUnreachable
 from rayyarn.rm import ResourceManager
 from rayyarn.room import room_on
@@ -92,6 +104,14 @@ def drift(found: Connection, prefix: Path | None = None) -> list[str]:
     ``prefix``: whose interpreter runs (default: the environment's own). Nothing else is said of an environment that is
     not on this machine.
     """
+    files = [
+        f"{name} has changed since the cluster {found.name!r} came up with it; its programs see what it was then"
+        for name in files_here.changed(found)
+    ]
+    return files + _drift_of_python(found, prefix)
+
+
+def _drift_of_python(found: Connection, prefix: Path | None) -> list[str]:
     shipped = found.environment["prefix"]
     if not shipped and prefix is None:
         ray = f"ray {found.ray['version']}" if found.ray["version"] else "the ray of the archive"
@@ -146,6 +166,13 @@ class Session:
     def environ(self) -> dict[str, str]:
         """The variables with which a plain Ray or Spark program finds the cluster."""
         return self.connection.environ()
+
+    def file(self, name: str) -> Path:
+        """The extra file ``name`` of the cluster (``up --files``) on the machine where this runs, as the nodes have it.
+
+        Raises ConnectionUnusable for one that the cluster does not have.
+        """
+        return files_here.place(self.connection, name)
 
     def ray(self, **options: Any) -> Any:
         """``ray.init`` on the cluster; on the edge a raylet without CPUs is started first, owned by this program.

@@ -13,8 +13,8 @@ from rayyarn.units import format_size, parse_duration, parse_size
 class Setting:
     """How a setting is called everywhere, and what it takes.
 
-    ``kind`` is one of str, path, paths, names, flag, int, size, duration, mapping; ``same_cluster`` says that a change
-    of it does not make another cluster.
+    ``kind`` is one of str, path, paths, files, names, flag, int, size, duration, mapping; ``same_cluster`` says that a
+    change of it does not make another cluster.
     """
 
     key: str
@@ -42,7 +42,7 @@ class Setting:
     @property
     def many(self) -> bool:
         """True when the flag may be given several times."""
-        return self.kind in ("mapping", "paths", "names")
+        return self.kind in ("mapping", "paths", "files", "names")
 
     def show(self, value: Any) -> str:
         """``value`` for eyes, in the words it may be written in."""
@@ -76,6 +76,9 @@ class Setting:
             return _mapping(value, self.example)
         if self.kind == "paths":
             return tuple(str(path) for path in ([value] if isinstance(value, str) else value))
+        if self.kind == "files":  # commas as in spark-submit's --files
+            given = [value] if isinstance(value, str) else value
+            return tuple(path for text in given for path in str(text).split(",") if path)
         if self.kind == "names":
             given = [value] if isinstance(value, str) else value
             return tuple(name for text in given for name in re.split(r"[\s,]+", str(text)) if name)
@@ -87,7 +90,8 @@ class Setting:
 
 
 _ARTICLES = {
-    "str": "a text", "path": "a path", "paths": "a list of paths", "int": "a whole number", "size": "a size",
+    "str": "a text", "path": "a path", "paths": "a list of paths", "files": "a list of paths",
+    "int": "a whole number", "size": "a size",
     "duration": "a duration", "mapping": "a list of NAME=VALUE", "names": "a list of names",
 }  # fmt: skip
 

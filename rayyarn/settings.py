@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rayyarn.connection import FILES_FOLDER
 from rayyarn.errors import SpecError
 from rayyarn.setting import Setting
 from rayyarn.spec import SETTINGS, ClusterSpec, HeadSpec, WorkerSpec, name_problem
@@ -39,7 +40,7 @@ EDGE_SETTINGS = {
 }
 ALL_SETTINGS: Mapping[str, Setting] = {**SETTINGS, **EDGE_SETTINGS}
 # Variables of ours that are not settings of a cluster; containers and `exec` set some of them.
-_OTHER_VARIABLES = {"RAYYARN_HOME", "RAYYARN_CONNECTION", "RAYYARN_SITE_FILE"}
+_OTHER_VARIABLES = {"RAYYARN_HOME", "RAYYARN_CONNECTION", "RAYYARN_SITE_FILE", FILES_FOLDER}
 
 
 @dataclass(frozen=True)
@@ -231,12 +232,12 @@ def _read(key: str, given: _Given, problems: list[str], bad: set[str]) -> Any:
         return setting.default
     if setting.kind == "path":
         return _place(value, given.base)
-    return tuple(_place(path, given.base) for path in value) if setting.kind == "paths" else value
+    return tuple(_place(path, given.base) for path in value) if setting.kind in ("paths", "files") else value
 
 
 def _place(text: str, base: Path) -> str:
     """A path made absolute where it was written; a URI as it is."""
-    if "://" in text:
+    if "://" in text or text.startswith("file:"):
         return text
     return os.path.normpath(base / Path(text).expanduser())
 

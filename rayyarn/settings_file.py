@@ -85,7 +85,7 @@ def _value(node: yaml.Node, setting: Setting) -> Any:
         if setting.kind == "mapping":
             raise ValueError("a section of NAME: value is expected")
         return node.value
-    if isinstance(node, yaml.SequenceNode) and setting.kind == "paths":
+    if isinstance(node, yaml.SequenceNode) and setting.kind in ("paths", "files", "names"):
         return [_scalar(item) for item in node.value]
     if isinstance(node, yaml.MappingNode) and setting.kind == "mapping":
         return {_scalar(name): _scalar(value) for name, value in node.value}

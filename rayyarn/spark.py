@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rayyarn import filesystem, fingerprint, hadoop, stage
+from rayyarn.connection import FILES_FOLDER
 from rayyarn.errors import ConnectionUnusable, UsageError
 from rayyarn.rm import ResourceManager
 
@@ -148,6 +149,9 @@ def _for_connect(
     served.pop(_MODE)
     # Each session's Python workers run in a folder of its own inside the container (PythonWorkerFactory, for
     # artifacts), and the program's name is looked up from there.
+    executors = f"spark.executorEnv.{FILES_FOLDER}"
+    if served.get(executors) == ".":
+        served[executors] = ".."
     python = environ.get("PYSPARK_PYTHON", "")
     return served, {**environ, "PYSPARK_PYTHON": f".{python}" if python.startswith("./") else python}
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rayyarn import edge, filesystem, hadoop, home, spark
 from rayyarn.app_folder import AppFolder
+from rayyarn.connection import FILES_FOLDER
 from rayyarn.errors import ConnectionUnusable
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def settings(found: Connection) -> dict[str, str]:
     # In a container the environment is `environment`, not a prefix of the edge.
     inside = replace(found, secrets={"token": _TOKEN}, copies=[], environment={**found.environment, "prefix": None})
     files = [f"{folder.save_driver(inside)}#{_DOCUMENT}", f"{folder.uri('token')}#{_TOKEN}", found.runtime["uri"]]
+    files += [f"{one['uri']}#{one['name']}" for one in found.files]
     version, pyspark = found.environment["pyspark"], _pyspark(found.environment["prefix"])
     return {
         **spark.common(found, pyspark if version else None, version or ""),
@@ -62,6 +64,7 @@ def _master_environ(found: Connection) -> dict[str, str]:
     """The variables of the driver in cluster mode. YARN's launch script expands $PWD, the container's folder."""
     runtime = found.runtime["uri"].rsplit("/", 1)[1]
     code = [path for path in found.spark["conf"].get("spark.executorEnv.PYTHONPATH", "").split(":") if path]
+    files = {FILES_FOLDER: "$PWD"} if found.files else {}
     here = {"SPARK_LOCAL_IP": "127.0.0.1"} if found.ray["address"].startswith("127.") else {}  # a mini cluster
     return {
         **{name: value for name, value in found.environ().items() if name.startswith("RAY")},
@@ -74,6 +77,7 @@ def _master_environ(found: Connection) -> dict[str, str]:
         "PATH": f"$PWD/environment/bin:{_PATH}",
         "PYSPARK_PYTHON": _PYTHON,
         "PYSPARK_DRIVER_PYTHON": _PYTHON,  # or the edge's own would be sent along
+        **files,
         **here,
     }
 

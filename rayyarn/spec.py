@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from rayyarn import sizing
+from rayyarn import extra_file, sizing
 from rayyarn.setting import Setting
 
 if TYPE_CHECKING:
@@ -100,6 +100,13 @@ class ClusterSpec:
     )
     code: tuple[str, ...] = _leaf(
         (), "paths", "Folders of your own code, put on every node's PYTHONPATH and shipped apart.", "./src"
+    )
+    files: tuple[str, ...] = _leaf(
+        (),
+        "files",
+        "Small extra files, paths or URIs, found in the working folder of every container, job and Spark executor; "
+        "`#NAME` renames one.",
+        "models/base.pt",
     )
 
     @property
@@ -207,6 +214,8 @@ def _problems(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
             yield "env-vars", f"{variable!r} is no name for an environment variable"
         elif variable.startswith(OURS):
             yield "env-vars", f"{variable} is set by rayyarn itself"
+    for sentence in extra_file.problems(spec.files):
+        yield "files", sentence
 
 
 def _misplaced(spec: ClusterSpec) -> Iterator[tuple[str, str]]:

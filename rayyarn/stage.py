@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rayyarn.filesystem import FileSystem, Stat
     from rayyarn.hadoop import Hadoop
 
-KINDS = ("envs", "code", "runtime", "spark")
+KINDS = ("envs", "code", "files", "runtime", "spark")
 _MEMO = "staged"
 # Half-written files of others are left alone for so long: their writer may be on another machine.
 _PART_AGE_MS = 24 * 3600 * 1000

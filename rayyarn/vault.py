@@ -53,6 +53,11 @@ class Vault:
         names = ("token", "certificate", "key")
         return {name: f"{self.folder.name}/{file}" for name, file in zip(names, FILES, strict=True)}
 
+    @property
+    def files(self) -> Path:
+        """The folder with the small extra files of the cluster, and with what this edge has of the others."""
+        return self.folder / "files"
+
     def settle(self) -> None:
         """The cluster is up: keep the secrets, without the variables and without this process's hold."""
         (self.folder / "variables.json").unlink(missing_ok=True)

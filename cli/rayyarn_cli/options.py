@@ -59,7 +59,7 @@ def all_settings(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _METAVARS = {
-    "str": "TEXT", "path": "PATH", "paths": "PATH", "int": "N", "size": "SIZE", "duration": "TIME",
+    "str": "TEXT", "path": "PATH", "paths": "PATH", "files": "PATH,...", "int": "N", "size": "SIZE", "duration": "TIME",
     "mapping": "NAME=VALUE", "names": "NAME,...", "flag": None,
 }  # fmt: skip
 

@@ -29,6 +29,7 @@ def main() -> NoReturn:
     try:
         if told["folder"]:
             environ.update(_fetch(told["folder"]))
+        _link(told["files"])
     except (RayYarnError, OSError, tarfile.TarError) as error:
         _leave(_OURS, f"what was sent along with this program cannot be had: {error}")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -53,6 +54,13 @@ def _fetch(folder: str) -> dict[str, str]:
     found = json.loads(fs.read(f"{folder}/variables.json")) if "variables.json" in there else {}
     _remove(fs, folder)
     return {str(name): str(value) for name, value in found.items()}
+
+
+def _link(files: dict[str, str]) -> None:
+    """The cluster's extra files under their names; what was sent along with this program goes first."""
+    for name, path in files.items():
+        if not os.path.lexists(name):
+            os.symlink(path, name)  # noqa: PTH211
 
 
 def _remove(fs: FileSystem, folder: str) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from rayyarn.connection import Connection
     from rayyarn.container.post import Post
     from rayyarn.store import Job
 
@@ -111,23 +112,26 @@ class Jobs:
 
     def _start(self, job: Job) -> Job | None:
         """Start it; None while the cluster is not usable."""
-        environ = self._environ_of(job)
-        if environ is None:
+        found = self._connection()
+        if found is None:
             return None
         folder = self._folder / "jobs" / job.id
         folder.mkdir(mode=0o700, parents=True)
         log = self._logs / job.log
         process = processes.start(
-            ["python", "-m", "rayyarn.container.job"], environ, log, new_session=True, told=True, folder=folder
-        )
+            ["python", "-m", "rayyarn.container.job"], self._environ_of(job, found), log,
+            new_session=True, told=True, folder=folder,
+        )  # fmt: skip
+        files = {one["name"]: str(self._folder / one["name"]) for one in found.files}
         started = replace(job, state="running", started=time.time(), why="")
         self._running[job.id] = _Running(started, process, folder)
         assert process.stdin is not None  # noqa: S101 - told
         with contextlib.suppress(OSError), process.stdin as line:  # it has ended already: _watch tells
-            line.write(json.dumps({"command": job.command, "folder": job.folder}).encode() + b"\n")
+            line.write(json.dumps({"command": job.command, "folder": job.folder, "files": files}).encode() + b"\n")
         return started
 
-    def _environ_of(self, job: Job) -> dict[str, str] | None:
+    def _connection(self) -> Connection | None:
+        """The cluster's document as it is in here, written down; None while the cluster is not usable."""
         document = self._post.read(store.CONNECTION)
         if document is None:
             return None
@@ -142,10 +146,12 @@ class Jobs:
             environment={**found.environment, "prefix": None},
             yarn={**found.yarn, "conf_dir": conf},
         )
-        inside.write(path)
+        return inside.write(path)
+
+    def _environ_of(self, job: Job, found: Connection) -> dict[str, str]:
         return {
             **self._environ,
-            **inside.environ(),
+            **found.environ(),
             "RAYYARN_HOME": str(self._folder / ".rayyarn"),
             "RAYYARN_JOB": job.id,
             "PYTHONUNBUFFERED": "1",  # who follows the log wants each line when it is said

@@ -6,6 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from rayyarn.connection import FILES_FOLDER
 from rayyarn.container import ray_hook
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def of(folder: Path, logs: Path) -> dict[str, str]:
         # the first two were enough to have a container killed (5 GB through a store of 0.9 GB in 3.5 GB, Ray 2.60).
         "RAY_max_io_workers": "1",
         **users,
+        FILES_FOLDER: str(folder),
         "HOME": str(folder),  # YARN says /home/, which nobody may write
         "TMPDIR": f"/proc/{os.getpid()}/cwd/t",
         "RAY_AUTH_MODE": "token",

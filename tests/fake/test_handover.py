@@ -151,6 +151,17 @@ def test_code_layers_are_on_the_drivers_path_before_ours(found, site, monkeypatc
     assert conf["spark.yarn.appMasterEnv.PYTHONPATH"] == "$PWD/code/src:$PWD/code1/lib:$PWD/r.zip"
 
 
+def test_extra_files_go_with_those_that_the_driver_needs(found, site, monkeypatch):
+    monkeypatch.setattr(spark, "common", lambda found, *_: dict(found.spark["conf"]))
+    files = [{"name": "model", "uri": "viewfs://mini/a.model"}, {"name": "b", "uri": "viewfs://mini/b"}]
+    conf = {"spark.yarn.dist.files": "viewfs://mini/a.model#model,viewfs://mini/b#b"}
+    made = spark_defaults.settings(replace(found, files=files, spark={**found.spark, "conf": conf}))
+    assert made["spark.yarn.dist.files"].split(",")[2:] == [
+        found.runtime["uri"], "viewfs://mini/a.model#model", "viewfs://mini/b#b",
+    ]  # fmt: skip
+    assert made["spark.yarn.appMasterEnv.RAYYARN_FILES_DIR"] == "$PWD"
+
+
 class Node:
     made: ClassVar[list[object]] = []
 

@@ -132,6 +132,21 @@ def test_what_was_sent_along_is_there_and_goes_afterwards(head, tmp_path, monkey
     assert not sent.exists()
 
 
+def test_the_clusters_files_are_in_its_folder_behind_what_was_sent_along(head, tmp_path):
+    for name in ("app.yaml", "code.py"):
+        (tmp_path / name).write_text(f"the cluster's {name}")
+    entry = {"uri": "", "fingerprint": "", "size": 1, "source": "/a", "modified": None}
+    document = json.loads(DOCUMENT) | {"files": [{"name": name, **entry} for name in ("app.yaml", "code.py")]}
+    head.master.keys[store.CONNECTION] = json.dumps(document).encode()
+    made = tmp_path / "jobs" / "job-0"
+    program = "import os, sys; print(open('app.yaml').read(), sorted(os.listdir()), sep='|')"
+    head.ask("python", "-c", program)
+    head.until("succeeded")
+    assert head.log() == "the cluster's app.yaml|['app.yaml', 'code.py']\n"
+    assert not made.exists()
+    assert (tmp_path / "app.yaml").read_text() == "the cluster's app.yaml"
+
+
 def test_files_that_cannot_be_had_are_told_in_the_log(head, tmp_path, monkeypatch):
     monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path / "none"))
     head.ask("true", folder="/user/me/jobs/job-0")

@@ -135,6 +135,19 @@ def test_paths_are_relative_to_the_file_they_stand_in(place):
     assert place.resolve(environment="envs/ml").spec.environment == str(place.cwd / "envs/ml")
 
 
+def test_files_are_a_list_or_separated_by_commas_and_paths_where_they_stand(place):
+    place.user.write_text("files: [a.yaml, 'hdfs:///b.pt#c']\nhosts: [n1, n2]\n")
+    (place.user.parent / "a.yaml").touch()
+    assert place.resolve().spec.hosts == ("n1", "n2")
+    assert place.resolve().spec.files == (f"{place.user.parent}/a.yaml", "hdfs:///b.pt#c")
+    for name in ("x", "y", "z"):
+        (place.cwd / name).touch()
+    places = tuple(str(place.cwd / name) for name in ("x", "y#why", "z"))
+    assert place.resolve(files=("x,y#why", "z"), _spoken="flag").spec.files == places
+    assert place.resolve(_environ={"RAYYARN_FILES": "x,y#why,z"}).spec.files == places
+    assert place.resolve(_environ={"RAYYARN_FILES_DIR": "/here"}).spec.files == place.resolve().spec.files
+
+
 def test_a_mapping_is_taken_whole(place):
     place.user.write_text("env-vars: {A: 1}")
     place.project.write_text("env-vars: {B: 2}")

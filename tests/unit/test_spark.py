@@ -46,6 +46,12 @@ def test_connect_is_served_on_loopback_with_the_python_of_the_container(monkeypa
     assert environ == {"PYSPARK_PYTHON": f".{PYTHON}", "HADOOP_CONF_DIR": "/conf"}
 
 
+def test_files_are_one_folder_up_from_a_sessions_own(monkeypatch):
+    fake(monkeypatch)
+    wanted = {"spark.api.mode": "connect", "spark.executorEnv.RAYYARN_FILES_DIR": "."}
+    assert spark._for_connect(wanted, {})[0]["spark.executorEnv.RAYYARN_FILES_DIR"] == ".."
+
+
 def test_a_python_elsewhere_is_the_same_from_every_folder(monkeypatch):
     fake(monkeypatch)
     assert spark._for_connect({"spark.api.mode": "connect"}, {"PYSPARK_PYTHON": "/opt/python"})[1] == {

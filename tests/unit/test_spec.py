@@ -103,6 +103,7 @@ CHANGES = {
     "max-lifetime": replace(FULL, max_lifetime=60.0),
     "env-vars": replace(FULL, env_vars={"PASSWORD": "hunter3"}),
     "code": replace(FULL, code=()),
+    "files": replace(FULL, files=("hdfs:///a.yaml",)),
     "beside": replace(FULL, beside="etl"),
     "beside-or-anywhere": replace(FULL, beside_or_anywhere=True),
     "hosts": replace(FULL, hosts=("n1",)),
