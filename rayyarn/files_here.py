@@ -48,13 +48,15 @@ def place(found: Connection, name: str) -> Path:
             return inside.absolute()
     here = _folder(found) / name
     original = _original(entry)
-    if original is not None:
-        if here.is_symlink() or not here.exists():
-            here.unlink(missing_ok=True)
-            here.symlink_to(original)
-    elif here.is_symlink() or not here.exists():
-        here.unlink(missing_ok=True)
+    if here.is_file() and not here.is_symlink():
+        return here  # a copy of what was sent
+    if original is None:
         home.write_private(here, _fetched(found, entry))
+    elif not here.is_symlink() or here.readlink() != original:
+        link = here.with_name(f".{name}.{os.getpid()}")  # put there whole: other programs use the folder
+        link.unlink(missing_ok=True)
+        link.symlink_to(original)
+        link.replace(here)
     return here
 
 

@@ -148,12 +148,16 @@ def _for_connect(
     }
     served.pop(_MODE)
     # Each session's Python workers run in a folder of its own inside the container (PythonWorkerFactory, for
-    # artifacts), and the program's name is looked up from there.
-    executors = f"spark.executorEnv.{FILES_FOLDER}"
-    if served.get(executors) == ".":
-        served[executors] = ".."
+    # artifacts), and look everything up from there.
+    for name in (FILES_FOLDER, "PYTHONPATH"):
+        if value := served.get(f"spark.executorEnv.{name}"):
+            served[f"spark.executorEnv.{name}"] = ":".join(_one_up(path) for path in value.split(":"))
     python = environ.get("PYSPARK_PYTHON", "")
-    return served, {**environ, "PYSPARK_PYTHON": f".{python}" if python.startswith("./") else python}
+    return served, {**environ, "PYSPARK_PYTHON": _one_up(python)}
+
+
+def _one_up(path: str) -> str:
+    return f".{path}" if path == "." or path.startswith("./") else path
 
 
 def _connect_session(wanted: dict[str, str]) -> Any:

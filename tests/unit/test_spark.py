@@ -46,10 +46,13 @@ def test_connect_is_served_on_loopback_with_the_python_of_the_container(monkeypa
     assert environ == {"PYSPARK_PYTHON": f".{PYTHON}", "HADOOP_CONF_DIR": "/conf"}
 
 
-def test_files_are_one_folder_up_from_a_sessions_own(monkeypatch):
+def test_files_and_code_are_one_folder_up_from_a_sessions_own(monkeypatch):
     fake(monkeypatch)
-    wanted = {"spark.api.mode": "connect", "spark.executorEnv.RAYYARN_FILES_DIR": "."}
-    assert spark._for_connect(wanted, {})[0]["spark.executorEnv.RAYYARN_FILES_DIR"] == ".."
+    paths = {"RAYYARN_FILES_DIR": ".", "PYTHONPATH": "./code/src:./code1/lib:/opt/lib"}
+    wanted = {"spark.api.mode": "connect", **{f"spark.executorEnv.{name}": path for name, path in paths.items()}}
+    served, _ = spark._for_connect(wanted, {})
+    assert served["spark.executorEnv.RAYYARN_FILES_DIR"] == ".."
+    assert served["spark.executorEnv.PYTHONPATH"] == "../code/src:../code1/lib:/opt/lib"
 
 
 def test_a_python_elsewhere_is_the_same_from_every_folder(monkeypatch):

@@ -50,7 +50,7 @@ SMALL_SPARK = (
 class Sent:
     """A cluster with files, and the folder on this edge where they lie."""
 
-    name: str
+    words: list[str | Path]  # that brought it up
     folder: Path
     nodes: list[dict[str, Any]]
     document: Path
@@ -64,32 +64,18 @@ def sent(yarn: Yarn, prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("files")
     (folder / "app.yaml").write_text(SECRET)
     (folder / "base.pt").write_bytes(os.urandom(MODEL))
+    (folder / "code").mkdir()
+    (folder / "code" / "mine.py").write_text("LEVEL = 3")
     site = hadoop.find(yarn.conf_dir)
     fs, there = filesystem.open(site), f"{site.home}/there.txt"
     fs.write(there, b"it lay there", 0o600)
-    up = [
-        RAYYARN,
-        "up",
-        "f",
-        "--environment",
-        prefix,
-        "--workers",
-        "2",
-        "--worker-cpus",
-        "1",
-        "--head-memory",
-        "3 GiB",
-        "--worker-memory",
-        "2 GiB",
-        "--files",
-        f"{folder}/app.yaml,{folder}/base.pt#model",
-        "--files",
-        fs.uri(there),
-    ]
-    subprocess.run(up, env=yarn.environ, check=True, timeout=300, capture_output=True)
+    words = ["up", "f", "--environment", prefix, "--workers", "2", "--worker-cpus", "1", "--worker-memory", "2 GiB"]
+    words += ["--head-memory", "3 GiB", "--code", folder / "code"]
+    words += ["--files", f"{folder}/app.yaml,{folder}/base.pt#model", "--files", fs.uri(there)]
+    subprocess.run([RAYYARN, *words], env=yarn.environ, check=True, timeout=300, capture_output=True)
     seen = subprocess.run([RAYYARN, "status", "f", "--json"], env=yarn.environ, capture_output=True, check=True)
     (cluster,) = json.loads(seen.stdout)["data"]["clusters"]
-    yield Sent("f", folder, cluster["nodes"], Path(cluster["connection_file"]))
+    yield Sent(words, folder, cluster["nodes"], Path(cluster["connection_file"]))
     subprocess.run([RAYYARN, "down", "f"], env=yarn.environ, check=True, timeout=120, capture_output=True)
     fs.remove(there)
 
@@ -146,6 +132,32 @@ def test_workers_executors_and_a_program_on_the_edge(ry: Callable[..., Run], sen
     assert "no file 'nothing'; it has: app.yaml, model, there.txt" in told["error"]
 
 
+def test_a_spark_connect_session_finds_them_and_the_code(ry: Callable[..., Run], sent: Sent, tmp_path: Path) -> None:
+    """Its Python workers run in a folder of their own in the container."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent(f"""
+        import json, os, rayyarn
+        from pyspark.sql.functions import udf
+        with rayyarn.connect() as cluster:
+            spark = cluster.spark("c", api_mode="connect", {SMALL_SPARK})
+            @udf
+            def seen(number):
+                import mine
+                with open(os.path.join(os.environ["RAYYARN_FILES_DIR"], "app.yaml")) as file:
+                    return json.dumps([file.read()[::-1], mine.LEVEL])
+            told = json.loads(spark.range(1).select(seen("id")).first()[0])
+            spark.stop()
+        print("RESULT", json.dumps(told))
+        """)
+    )
+    # The server is this program's JVM, and leaves a folder where Java has its temporary files.
+    scratch = {"JAVA_TOOL_OPTIONS": f"-Djava.io.tmpdir={tmp_path}"}
+    done = ry("exec", "f", "--", "python", program, timeout=300, env=scratch)
+    assert done.rc == 0, done.err
+    assert said(done.out) == [SECRET[::-1], 3]
+
+
 def test_a_job_finds_them_in_its_folder(ry: Callable[..., Run], sent: Sent, tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text(LOOK + "import json\nprint('RESULT', json.dumps(look()))")
     done = ry("submit", "f", "--", tmp_path / "job.py")
@@ -191,7 +203,7 @@ def test_spark_submit_in_cluster_mode_finds_them(yarn: Yarn, sent: Sent, tmp_pat
 
 
 def test_an_edited_file_is_another_cluster_and_programs_still_see_what_was_sent(
-    ry: Callable[..., Run], sent: Sent, prefix: Path
+    ry: Callable[..., Run], sent: Sent
 ) -> None:
     model = sent.folder / "base.pt"
     before = model.read_bytes()
@@ -199,17 +211,10 @@ def test_an_edited_file_is_another_cluster_and_programs_still_see_what_was_sent(
     done = ry("exec", "f", "--", "bash", "-c", 'wc -c < "$RAYYARN_FILES_DIR/model"')
     assert int(done.out) == MODEL, done.err  # fetched: the original is another file now
     assert "model has changed since the cluster 'f' came up with it" in done.err
-    words = [
-        "--files",
-        f"{sent.folder}/app.yaml,{model}#model",
-        "--files",
-        json.loads(sent.document.read_text())["files"][2]["uri"],
-    ]
-    sizes = ["--workers", "2", "--worker-cpus", "1", "--head-memory", "3 GiB", "--worker-memory", "2 GiB"]
-    again = ry("up", "f", "--environment", prefix, *sizes, *words)
+    again = ry(*sent.words)
     assert (again.rc, "files: model changed since it came up" in again.err) == (1, True), again.err
     model.write_bytes(before)
-    assert ry("up", "f", "--environment", prefix, *sizes, *words).rc == 0
+    assert ry(*sent.words).rc == 0
 
 
 def test_nothing_small_is_left(ry: Callable[..., Run], sent: Sent, yarn: Yarn) -> None:
