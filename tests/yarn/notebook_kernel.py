@@ -1,4 +1,4 @@
-"""Drives a notebook's kernel on a cluster: cells, an interrupt, a restart, a kill. For test_programs.
+"""Drives a notebook's kernel on a cluster: cells, an interrupt, a restart, a kill. For test_edge.
 
 usage: notebook_kernel.py PYTHON CLUSTER   (the kernel's Python); prints one JSON document of what was seen
 """
@@ -33,6 +33,29 @@ def slow(seconds):
 
 print(ray.get(slow.remote(0)))
 """
+# Says so when the task runs: from then on the cell does nothing but wait in ray.get.
+WAITING = """
+@ray.remote(num_cpus=0)
+class Begun:
+    def __init__(self):
+        self.is_so = False
+    def say(self):
+        self.is_so = True
+    def ask(self):
+        return self.is_so
+
+@ray.remote(num_cpus=1)
+def long(begun):
+    ray.get(begun.say.remote())
+    time.sleep(600)
+
+begun = Begun.remote()
+result = long.remote(begun)
+while not ray.get(begun.ask.remote()):
+    time.sleep(0.05)
+print("waiting", flush=True)
+ray.get(result)
+"""
 CELL_LIMIT, GONE_LIMIT = 180, 60
 
 
@@ -56,6 +79,17 @@ class Notebook:
         reply = self.client.execute_interactive(code, timeout=CELL_LIMIT, output_hook=hear)["content"]
         return {"status": reply["status"], "error": reply.get("ename"), "said": "".join(said).split()}
 
+    def hear_said(self, word: str) -> None:
+        """Wait until the cell that runs has printed ``word``."""
+        end = time.monotonic() + CELL_LIMIT
+        while time.monotonic() < end:
+            message = self.client.get_iopub_msg(timeout=CELL_LIMIT)
+            if message["msg_type"] == "stream" and word in message["content"]["text"].split():
+                return
+            if message["msg_type"] == "error":
+                raise RuntimeError("\n".join(message["content"]["traceback"]))
+        raise TimeoutError(f"the cell did not say {word!r} within {CELL_LIMIT} s")
+
     def restart(self) -> None:
         self.manager.restart_kernel()
         self.client.wait_for_ready(timeout=60)
@@ -71,8 +105,8 @@ def main() -> None:
     seen: dict[str, Any] = {}
     notebook = Notebook(python)
     seen["first"] = notebook.cell(BEGIN.format(cluster=cluster)) | {"raylets": raylets()}
-    notebook.client.execute("ray.get(slow.remote(600))")
-    time.sleep(5)
+    notebook.client.execute(WAITING)
+    notebook.hear_said("waiting")
     notebook.manager.interrupt_kernel()
     reply = notebook.client.get_shell_msg(timeout=CELL_LIMIT)
     seen["interrupted"] = {"error": reply["content"].get("ename"), "raylets": raylets()}
