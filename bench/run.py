@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pack
 import startup
+import thousand
 import up
 
 startup.main()
 pack.main()
 up.main()
+thousand.main()

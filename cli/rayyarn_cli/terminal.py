@@ -1,6 +1,6 @@
 """What the two output streams can show: colour, marks, a moving line. Everything that is styled goes through here.
 
-click ignores NO_COLOR, and rich keeps bold under it, so the decision is made once, by these rules, first match wins:
+click ignores NO_COLOR, so the decision is made once, by these rules, first match wins:
 ``--color always|never``, NO_COLOR, FORCE_COLOR, TERM=dumb, and then whether the stream is a terminal.
 """
 
