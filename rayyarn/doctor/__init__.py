@@ -1,7 +1,7 @@
 """What this edge and this YARN can and cannot do for rayyarn, each with the line that mends it.
 
 ``doctor.examine(ClusterSpec(queue="etl"))`` looks at everything at once, changes nothing, starts no JVM, and answers
-within 10 s whatever hangs.
+within 10 s whatever hangs. With ``probe=True`` it then starts a small container, and answers within two minutes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from rayyarn.doctor import environments, machine, nodes, site, yarn
 from rayyarn.doctor.facts import ENVIRONMENT_LIMIT, MANAGER_LIMIT, NODES_LIMIT, YARN_LIMIT, Facts
 from rayyarn.doctor.finding import NOTE, DoctorResult, Finding
-from rayyarn.doctor.running import Check, run
+from rayyarn.doctor.running import Blocked, Check, run
+from rayyarn.rm import ResourceManager
 from rayyarn.spec import ClusterSpec
+from rayyarn.steps import SILENT, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,17 +28,36 @@ _GRACE = 0.3  # a check that waits for a fact hears of its deadline first, and c
 
 
 def examine(
-    spec: ClusterSpec | None = None, *, hadoop_conf: str | None = None, environ: Mapping[str, str] | None = None
+    spec: ClusterSpec | None = None,
+    *,
+    hadoop_conf: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    probe: bool = False,
+    reporter: Reporter = SILENT,
 ) -> DoctorResult:
     """Look at this machine, its Hadoop, YARN, the nodes and the environment, for a cluster such as ``spec``.
 
-    ``spec``: queue, environment and sizes to judge by; default: the defaults. ``hadoop_conf`` as in ``up``. Never
-    raises for what is wrong out there: that is what the findings are for.
+    ``spec``: queue, environment and sizes to judge by; default: the defaults. ``hadoop_conf`` as in ``up``. ``probe``
+    tries the ways between here and a container on a node; ``reporter`` hears of that. Never raises for what is wrong
+    out there: that is what the findings are for.
     """
     started = time.monotonic()
     environ = os.environ if environ is None else environ
     facts = Facts(spec or ClusterSpec(), hadoop_conf, started)
-    return DoctorResult(tuple(run(_checks(facts, environ, started), started)), time.monotonic() - started)
+    found = run(_checks(facts, environ, started), started)
+    if probe:
+        found += _probed(facts, reporter)
+    return DoctorResult(tuple(found), time.monotonic() - started)
+
+
+def _probed(facts: Facts, reporter: Reporter) -> list[Finding]:
+    from rayyarn.doctor.probe import probe
+
+    try:
+        site, manager = facts.site.get(), facts.active.get()
+    except Blocked as lack:
+        return [Finding("not_probed", "probe container", NOTE, f"not started, without {lack}")]
+    return probe(site, ResourceManager(site, address=manager.address), facts.spec.queue, reporter=reporter)
 
 
 def _checks(facts: Facts, environ: Mapping[str, str], started: float) -> list[Check]:

@@ -22,7 +22,7 @@ LEVELS = {
     "spark_apps": 5,
     "archives": 7, "sent_files": 6, "placement": 6, "state": 6, "app_folder": 6,
     "exchange": 7, "access": 7, "files_here": 7, "inventory": 7, "shipment": 8, "waiting": 7,
-    "logs": 8, "plan": 9, "sameness": 9, "doctor": 8, "teardown": 8, "edge": 8, "spark": 8,
+    "logs": 8, "plan": 9, "sameness": 9, "doctor": 9, "teardown": 8, "edge": 8, "spark": 8,
     "launch": 10, "spark_defaults": 9, "ray_init": 9,
     "cluster": 11,
     "session": 11,

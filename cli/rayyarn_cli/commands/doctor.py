@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 @click.command("doctor")
 @click.option("--queue", metavar="TEXT", help="The YARN queue to ask about. Default: as in `rayyarn up`.")
 @click.option("--environment", metavar="PATH", help="The environment to look at. Default: as in `rayyarn up`.")
+@click.option("--probe", is_flag=True, help="Start a small container, and try the ways between it and this machine.")
 @options.hadoop_conf
 @output.options
-def command(out: output.Output, queue: str | None, environment: str | None, hadoop_conf: str | None) -> None:
+def command(
+    out: output.Output, queue: str | None, environment: str | None, probe: bool, hadoop_conf: str | None
+) -> None:
     """Look at this machine, its Hadoop and its YARN, and say what would go wrong.
 
-    Takes under 10 s, changes nothing and starts no JVM. For everything that is not in order: what it means for
+    Takes under 10 s, changes nothing and starts no JVM, unless you ask for --probe: that takes a container of 512 MiB
+    for some seconds, and leaves nothing. For everything that is not in order: what it means for
     rayyarn, and one line that mends it. Sizes are judged by the settings that `rayyarn up` would take. Exit code 1
     when there is a problem; notes are only good to know.
     """
@@ -29,7 +33,7 @@ def command(out: output.Output, queue: str | None, environment: str | None, hado
 
     given = {"queue": queue, "environment": environment, "hadoop_conf": hadoop_conf}
     chosen = settings.resolve(given, spoken="flag")
-    found = doctor.examine(chosen.spec, hadoop_conf=chosen.hadoop_conf)
+    found = doctor.examine(chosen.spec, hadoop_conf=chosen.hadoop_conf, probe=probe, reporter=out.reporter)
     errors = [Unfit(f"{one.subject}: {one.text}", hint=one.fix or None) for one in found.problems]
     code = Unfit.exit_code if errors else 0
     if out.answer.tty:
