@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sites import left
 
-from rayyarn import cluster, connection, edge, files_here, home, sent_files, session
+from rayyarn import cluster, connection, edge, files_here, home, inventory, sent_files, session
 from rayyarn.errors import ClusterDiffers, ClusterFailed, ConnectionUnusable, StagingFailed
 from rayyarn.spec import ClusterSpec
 
@@ -200,3 +200,15 @@ def test_a_dry_run_sends_nothing_and_shows_no_path(yarn, site, tmp_path, spec, t
     assert [line for line in result.remarks if line.endswith(".model")]
     assert not (there / ".rayyarn").exists()
     assert "hunter2" not in json.dumps(result.to_dict())
+
+
+def test_a_large_one_goes_with_prune_when_no_cluster_needs_it(yarn, site, spec, there):
+    cluster.up(spec)
+    listed = [item for item in inventory.survey() if item.kind == "file"]
+    assert [(item.uri.rpartition(".")[2], item.size) for item in listed] == [("model", LARGE)]
+    assert listed[0].fingerprint == known().files[1]["fingerprint"]
+    assert inventory.clear().removed == ()
+    cluster.down("demo")
+    assert [item.kind for item in inventory.clear().removed] == ["file"]
+    assert list((there / ".rayyarn/files").iterdir()) == []
+    assert (there / "there.txt").exists()  # it was never ours
