@@ -14,6 +14,7 @@ from rayyarn_cli import lazy, main, reference
 COMMANDS = dict(reference.commands())
 # Importing any of these takes longer than all of click.
 SLOW = [
+    "rich",
     "skein",
     "requests",
     "yaml",

@@ -68,7 +68,7 @@ def test_imports_go_down(path):
     me = ours(path)
     for module in imports(path):
         if not module.startswith("rayyarn."):
-            assert module.split(".")[0] not in ("rayyarn_cli", "click"), f"{module} belongs to the command line"
+            assert module.split(".")[0] not in ("rayyarn_cli", "click", "rich"), f"{module} belongs to the command line"
             continue
         other = part(module)
         if other == me or other.startswith("__") or (me, other) in EXCEPTIONS:
@@ -88,6 +88,12 @@ def test_skein_has_one_door(path):
 
 def ours_or_none(path):
     return ours(path) if (ROOT / "rayyarn") in path.parents else None
+
+
+@pytest.mark.parametrize("path", CLI, ids=lambda path: str(path.relative_to(ROOT)))
+def test_rich_has_one_door(path):
+    if path.name != "grid.py":
+        assert "rich" not in {module.split(".")[0] for module in imports(path)}
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
