@@ -48,7 +48,8 @@ def up(
     """Bring a cluster up and wait until it is usable; nothing happens when it already is.
 
     ``spec`` is a whole spec, or a name with ``settings`` such as ``workers=8, worker_memory="16 GiB"``; what is not
-    given comes from RAYYARN_* variables and rayyarn.yaml. ``beside`` may also be a live Spark session.
+    given comes from RAYYARN_* variables and rayyarn.yaml. ``beside`` may also be a live Spark session, and
+    ``keep_beside`` a duration: its grace.
     ``keep`` leaves a failed cluster for inspection.
     ``confirm`` False: the cluster lives on only while somebody renews its lease, see ``rayyarn.lease``.
     Raises SpecError, ClusterDiffers, RequestTooLarge, HostsUnusable, SparkAppNotFound, NotReady, ClusterFailed and
@@ -61,6 +62,7 @@ def up(
 
         if settings.get("beside") is not None and not isinstance(settings["beside"], str):
             settings["beside"] = spark_apps.id_of(settings["beside"])
+        settings |= _kept(settings.get("keep_beside"))
         spec = resolve({"name": spec, **settings}).spec
     elif settings:
         raise TypeError(f"settings go with a name, not with a whole spec: {', '.join(settings)}")
@@ -76,6 +78,16 @@ def up(
             return launch.dry_run()
         teardown.sweep(site, rm)
         return launch.run(wait=wait)
+
+
+def _kept(value: Any) -> dict[str, Any]:
+    """``keep_beside="5 min"`` is short for ``keep_beside=True, keep_beside_grace="5 min"``."""
+    from rayyarn.spec import SETTINGS
+
+    try:
+        return {} if value is None else {"keep_beside": SETTINGS["keep-beside"].read(value)}
+    except ValueError:
+        return {"keep_beside": True, "keep_beside_grace": value}
 
 
 def down(

@@ -186,6 +186,7 @@ class Launch:
             owner=self._site.user,
             lease=lease,
             placement=self._place,
+            rm=tuple(self._site.rm_web),
         )
 
     def _draft(self, app_id: str, shipped: ShippedEnvironment, secrets: Vault, folder: AppFolder) -> Connection:

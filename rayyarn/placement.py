@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from rayyarn.spec import ClusterSpec
 
 
+# Each is a service in the document that Skein's master is given.
+_MOST_HOSTS = 500
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where containers may go.
 
     ``hosts``: each gets ``per_host`` workers; none: anywhere, as many as the spec says. ``strict``: there or not at
     all. ``head_hosts``: where the head goes, if any. ``beside``: the Spark application that the hosts are of.
+    ``later``: hosts that have none now and may get workers while the cluster runs.
     """
 
     hosts: tuple[str, ...] = ()
@@ -30,6 +35,7 @@ class Placement:
     strict: bool = True
     head_hosts: tuple[str, ...] = ()
     beside: str = ""
+    later: tuple[str, ...] = ()
 
     def workers(self, spec: ClusterSpec) -> int:
         """How many workers there shall be."""
@@ -49,7 +55,7 @@ class Placement:
     def host_of(self, service: str) -> str | None:
         """The host that a worker service, or one of its containers (``worker2_0``), is bound to."""
         number = service.partition("_")[0].removeprefix("worker")
-        return self.hosts[int(number) - 1] if number.isdigit() and self.hosts else None
+        return (*self.hosts, *self.later)[int(number) - 1] if number.isdigit() and self.hosts else None
 
 
 ANYWHERE = Placement()
@@ -65,7 +71,7 @@ def resolve(spec: ClusterSpec, rm: ResourceManager) -> Placement:
     beside, wanted = "", spec.hosts
     if spec.beside:
         app = spark_apps.find(rm, spec.beside)
-        beside, wanted = app.id, tuple(spark_apps.executors(rm, app))
+        beside, wanted = app.id, _first(spark_apps.executors(rm, app), spec)
         if not wanted:
             raise SparkAppNotFound(f"{app.id} ({app.name}) has no executor yet", hint=f"yarn container -list {app.id}")
     if not wanted:
@@ -77,11 +83,35 @@ def resolve(spec: ClusterSpec, rm: ResourceManager) -> Placement:
         strict=not spec.beside_or_anywhere,
         head_hosts=_elsewhere(nodes, hosts, spec.head.memory),
         beside=beside,
+        later=_later(nodes, hosts, spec) if spec.keep_beside else (),
     )
     if spec.min_workers is not None and spec.min_workers > found.workers(spec):
         most = found.workers(spec)
         raise SpecError([f"min-workers: {spec.min_workers} is more than the {most} on {len(hosts)} hosts"])
     return found
+
+
+def _first(executors: dict[str, int], spec: ClusterSpec) -> tuple[str, ...]:
+    """The hosts of executors, as many as ``max-workers`` allows: then those with most of them."""
+    if spec.max_workers is None:
+        return tuple(executors)
+    ranked = sorted(executors, key=lambda host: (-executors[host], host))
+    return tuple(sorted(ranked[: spec.max_workers // spec.workers_per_host]))
+
+
+def _later(nodes: list[Node], hosts: tuple[str, ...], spec: ClusterSpec) -> tuple[str, ...]:
+    """The other hosts that can hold workers, those with most room first where there are too many."""
+    found = [
+        node
+        for node in nodes
+        if node.host not in hosts
+        and node.memory * MIB >= spec.worker.memory * spec.workers_per_host
+        and node.cpus >= spec.worker.cpus
+        and node.gpus >= spec.worker.gpus
+        and (not spec.node_label or spec.node_label in node.labels)
+    ]
+    found.sort(key=lambda node: (-node.memory, node.host))
+    return tuple(sorted(node.host for node in found[: max(0, _MOST_HOSTS - len(hosts))]))
 
 
 def _elsewhere(nodes: list[Node], hosts: tuple[str, ...], memory: int) -> tuple[str, ...]:

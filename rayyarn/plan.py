@@ -48,12 +48,14 @@ def build(
     launch: str,
     lease: bool = True,
     placement: Placement = ANYWHERE,
+    rm: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """The application document: one head, its workers, one environment.
 
     Skein places all containers of a service alike: workers that are bound to hosts are a service for each host.
     ``launch`` names this one `up` among others.
     ``lease``: the cluster ends itself when the `up` that waits for it dies too early.
+    ``rm``: the ResourceManagers' web addresses, for a head that keeps beside a Spark application.
 
     A lost head ends the application; a lost worker is replaced for ever (Skein would end the application otherwise).
     """
@@ -63,14 +65,15 @@ def build(
     def script(told: str) -> str:
         return _SCRIPT.format(name=spec.name, told=told, paths=paths)
 
-    workers = placement.workers(spec)
-    worker = {"files": files, "script": script(_told(spec, head=False))}
+    told = _told(spec, head=True, lease=lease, workers=placement.workers(spec))
+    told |= {"keep_beside": _kept(spec, placement, rm, owner)} if spec.keep_beside else {}
+    worker = {"files": files, "script": script(json.dumps(_told(spec, head=False)))}
     document: dict[str, Any] = {
         "name": f"{register.TAG}-{spec.name}",
         "tags": [
-            *register.tags(spec.name, spec.digest(), fingerprint, workers),
+            *register.tags(spec.name, spec.digest(), fingerprint, placement.workers(spec)),
             register.launch_tag(launch),
-            *([register.beside_tag(placement.beside)] if placement.beside else []),
+            *_beside_tags(spec, placement),
         ],
         "max_attempts": 1,  # a second master would know nothing of the first one's containers
         "acls": {"enable": True, "view_users": [owner], "modify_users": [owner], "ui_users": [owner]},
@@ -84,7 +87,7 @@ def build(
                 "instances": 1,
                 "resources": {"memory": _mib(spec.head.memory), "vcores": max(1, spec.head.cpus)},
                 "files": files,
-                "script": script(_told(spec, head=True, lease=lease, workers=workers)),
+                "script": script(json.dumps(told)),
                 **({"nodes": list(placement.head_hosts), "relax_locality": False} if placement.head_hosts else {}),
             },
             **_workers(worker, spec, placement),
@@ -97,8 +100,13 @@ def build(
     return document
 
 
+def _beside_tags(spec: ClusterSpec, placement: Placement) -> list[str]:
+    found = [register.beside_tag(placement.beside)] if placement.beside else []
+    return [*found, register.KEPT] if spec.keep_beside else found
+
+
 def _workers(known: dict[str, Any], spec: ClusterSpec, placement: Placement) -> dict[str, Any]:
-    """The worker services: one, or one for each host that workers are bound to."""
+    """The worker services: one, or one for each host that workers are bound to, now or perhaps later."""
     resources = {"memory": _mib(spec.worker.memory), "vcores": max(1, spec.worker.cpus)}
     worker: dict[str, Any] = {
         "instances": spec.workers,
@@ -109,9 +117,11 @@ def _workers(known: dict[str, Any], spec: ClusterSpec, placement: Placement) -> 
     }
     if not placement.hosts:
         return {"worker": worker | ({"racks": list(spec.racks), "relax_locality": False} if spec.racks else {})}
-    bound = {"instances": placement.per_host, "relax_locality": not placement.strict}
+    bound = {"relax_locality": not placement.strict}
+    counts = [(host, placement.per_host) for host in placement.hosts] + [(host, 0) for host in placement.later]
     return {
-        f"worker{number}": worker | bound | {"nodes": [host]} for number, host in enumerate(placement.hosts, start=1)
+        f"worker{number}": worker | bound | {"instances": count, "nodes": [host]}
+        for number, (host, count) in enumerate(counts, start=1)
     }
 
 
@@ -145,7 +155,7 @@ def _python_paths(shipments: tuple[Shipment, ...]) -> list[str]:
     return ["$PWD/" + f"{ship.alias}/{path}".rstrip("/") for ship in shipments for path in ship.paths]
 
 
-def _told(spec: ClusterSpec, *, head: bool, lease: bool = False, workers: int = 0) -> str:
+def _told(spec: ClusterSpec, *, head: bool, lease: bool = False, workers: int = 0) -> dict[str, Any]:
     part = spec.head if head else spec.worker
     size = sizing.ray_size(part.memory, head=head, object_store=part.object_store)
     told: dict[str, Any] = {
@@ -161,7 +171,22 @@ def _told(spec: ClusterSpec, *, head: bool, lease: bool = False, workers: int = 
         limits = {"idle_timeout": spec.idle_timeout, "max_lifetime": spec.max_lifetime}
         told |= {name: seconds for name, seconds in limits.items() if seconds}
         told["wanted"] = {"workers": workers, "min_workers": least_workers(spec, workers)}
-    return json.dumps(told)
+    return told
+
+
+def _kept(spec: ClusterSpec, placement: Placement, rm: tuple[str, ...], owner: str) -> dict[str, Any]:
+    """What the head is told in order to keep the workers beside a Spark application."""
+    return {
+        "app": placement.beside,
+        "hosts": [*placement.hosts, *placement.later],
+        "per_host": placement.per_host,
+        # Without a worker nothing of Ray's runs any more; between two stages Spark may have no executor at all.
+        "least": 1 if spec.min_workers is None else spec.min_workers,
+        "most": spec.max_workers,
+        "grace": spec.keep_beside_grace,
+        "rm": list(rm),
+        "user": owner,
+    }
 
 
 def least_workers(spec: ClusterSpec, workers: int) -> int:

@@ -19,6 +19,7 @@ _SPEC = "rayyarn.spec-"
 _ENVIRONMENT = "rayyarn.env-"
 _WORKERS = "rayyarn.workers-"
 _BESIDE = "rayyarn.beside-"
+KEPT = "rayyarn.kept-beside"  # the number of its workers changes: that of the tag is the one at its `up`
 
 
 def tags(name: str, digest: str, fingerprint: str, workers: int) -> list[str]:

@@ -104,10 +104,10 @@ class Queue:
 class ResourceManager:
     """All ResourceManagers of a site as one: whoever is active answers."""
 
-    def __init__(self, hadoop: Hadoop, *, address: str | None = None, limit: float | None = None) -> None:
-        """``address``: ask this one alone; ``limit``: seconds for an answer."""
+    def __init__(self, hadoop: Hadoop, *, addresses: Iterable[str] = (), limit: float | None = None) -> None:
+        """``addresses``: ask these instead of those that ``hadoop`` knows; ``limit``: seconds for an answer."""
         self.hadoop = hadoop
-        self._addresses = [address] if address else list(hadoop.rm_web)
+        self._addresses = list(addresses) or list(hadoop.rm_web)
         self._limit = limit
 
     def apps(self, *, tag: str | None = None, states: Iterable[str] = LIVE, user: str | None = None) -> list[App]:
@@ -186,7 +186,7 @@ class ResourceManager:
             self._refuse(method, path, status, text)
         raise YarnUnreachable(
             f"no ResourceManager answers ({'; '.join(failures)})",
-            hint=f"curl -s {self.hadoop.rm_web[0]}/ws/v1/cluster/info   # addresses from {self.hadoop.conf_dir}",
+            hint=f"curl -s {self._addresses[0]}/ws/v1/cluster/info   # addresses from {self.hadoop.conf_dir}",
         )
 
     def _send(self, address: str, method: str, path: str, body: object) -> tuple[int, bytes, bool]:
@@ -210,7 +210,7 @@ class ResourceManager:
         except (ValueError, KeyError, TypeError):
             said = said.strip().splitlines()[0][:200] if said.strip() else http.client.responses.get(status, "")
         kind = RestClosed if status in (401, 403, 404) else YarnRefused
-        hint = f"curl -si '{self.hadoop.rm_web[0]}/ws/v1/cluster/info'   # Kerberos is not supported yet"
+        hint = f"curl -si '{self._addresses[0]}/ws/v1/cluster/info'   # Kerberos is not supported yet"
         raise kind(f"YARN answered {status} to {method} {path}", log=said, hint=hint if kind is RestClosed else None)
 
 

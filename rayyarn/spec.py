@@ -81,12 +81,21 @@ class ClusterSpec:
     beside_or_anywhere: bool = _leaf(
         False, "flag", "Those hosts are a wish: what finds no room there goes elsewhere.", "yes"
     )
+    keep_beside: bool = _leaf(
+        False, "flag", "With `beside`: keep it so, as executors come to other hosts and leave theirs.", "yes"
+    )
+    keep_beside_grace: float = _leaf(
+        300.0, "duration", "With `keep-beside`: release a host's workers after so long without executors.", "15 min"
+    )
     hosts: tuple[str, ...] = _leaf((), "names", "Place the workers on these hosts.", "n1,n2")
     workers_per_host: int = _leaf(1, "int", "With `beside` or `hosts`: how many workers each host gets.", "2")
     racks: tuple[str, ...] = _leaf((), "names", "Place the workers on these racks.", "/dc1/r7")
     node_label: str | None = _leaf(None, "str", "Place all containers on nodes with this YARN label.", "gpu")
     min_workers: int | None = _leaf(
         None, "int", "The cluster is usable from this many workers on. Default: all.", "6", same_cluster=True
+    )
+    max_workers: int | None = _leaf(
+        None, "int", "With `beside`: no more workers than this. Default: one for each host of its executors.", "20"
     )
     ready_timeout: float = _leaf(
         600.0, "duration", "How long `up` waits until the cluster is usable.", "15 min", same_cluster=True
@@ -226,6 +235,14 @@ def _misplaced(spec: ClusterSpec) -> Iterator[tuple[str, str]]:
             yield key, "it does not go with beside or hosts" if spec.bound else "it needs beside or hosts"
     if spec.workers_per_host < 1:
         yield "workers-per-host", f"{spec.workers_per_host} is less than 1"
+    for key, needed in (("keep-beside", "beside"), ("keep-beside-grace", "keep-beside"), ("max-workers", "beside")):
+        if spec.get(key) != SETTINGS[key].default and not spec.get(needed):
+            yield key, f"it needs {needed}"
+    if spec.keep_beside and spec.beside_or_anywhere:
+        yield "keep-beside", "it does not go with beside-or-anywhere: a worker elsewhere is beside nobody"
+    least = max(spec.min_workers or 0, spec.workers_per_host)
+    if spec.max_workers is not None and spec.max_workers < least:
+        yield "max-workers", f"{spec.max_workers} is less than {least}, which there must be"
 
 
 def _leaves(kind: type, prefix: str = "") -> Iterator[Setting]:

@@ -59,6 +59,7 @@ class ClusterStatus:
     connection_file: str | None
     idle: float | None = None  # seconds without work, on a cluster with an idle-timeout
     beside: str | None = None  # the Spark application that its workers were placed beside
+    kept: store.Kept | None = None  # how they are kept there, on a cluster with keep-beside
     drivers: tuple[str, ...] = ()  # programs that are attached to it, as ``host pid``, on such a cluster
     queue_used: float | None = None  # percent of its queue's capacity that is taken; when YARN was asked
     jobs: tuple[store.Job, ...] = ()  # those that run beside the head, or wait for room there
@@ -95,6 +96,7 @@ def join(
         drivers=idle.drivers,
         jobs=tuple(job for job in store.jobs(keys) if not job.over),
         beside=register.beside_of(app),
+        kept=store.Kept.from_json(keys[store.KEPT]) if store.KEPT in keys else None,
     )
 
 
@@ -108,7 +110,7 @@ def brief(app: App, *, now: float, connection_file: str | None = None) -> Cluste
     wanted = register.workers_of(app)
     ready = store.ready_workers(app.progress, wanted)
     seen = join(app, None, now=now, connection_file=connection_file)
-    if app.state != "RUNNING" or ready is None:
+    if app.state != "RUNNING" or ready is None or register.KEPT in app.tags:
         return replace(seen, wanted=wanted, why=seen.why if app.state != "RUNNING" else "")
     return replace(seen, state="ready" if ready >= wanted else "degraded", why="", workers=ready, wanted=wanted)
 

@@ -21,6 +21,7 @@ LEASE = "lease/count"  # a number that `up` keeps raising until it confirms the 
 CONFIRMED = "lease/confirmed"  # present when the cluster may live without an `up` that waits for it
 WANTED = "wanted"  # {"workers": n, "min_workers": m} as JSON, from the head
 IDLE = "idle"  # Idle as JSON, from the head, on a cluster with an idle-timeout
+KEPT = "kept"  # Kept as JSON, from the head, on a cluster that keeps beside a Spark application
 CONNECTION = "connection"  # the connection document, for the containers
 JOB = "job/"  # job/<id>/asked and job/<id>/stop by who wants it, job/<id>/now by the head; Job as JSON
 
@@ -82,6 +83,33 @@ class Idle:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """How the workers are kept beside a Spark application. Times in seconds since 1970.
+
+    ``did``: what was done last, ``at`` which moment. ``without``: hosts with a worker and no executors, since when;
+    ``stays``: why one of those keeps its worker all the same; ``lacks``: why a host with executors has no worker.
+    ``trouble``: why nothing is known of the executors at the moment; ``over``: the Spark application has ended.
+    """
+
+    did: str = ""
+    at: float = 0
+    without: dict[str, float] = field(default_factory=dict)
+    stays: dict[str, str] = field(default_factory=dict)
+    lacks: dict[str, str] = field(default_factory=dict)
+    trouble: str = ""
+    over: bool = False
+
+    def to_json(self) -> bytes:
+        """The value of the key."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, value: bytes) -> Kept:
+        """Read the value of the key; fields that this version does not know are dropped."""
+        return cls(**_known(cls, value))
+
+
+@dataclass(frozen=True)
 class Job:
     """A program that runs beside the head. Memory in bytes, times in seconds since 1970.
 
@@ -126,7 +154,7 @@ class Job:
         return cls(**{**found, "command": tuple(found["command"])})
 
 
-def _known(cls: type[NodeState | Job], value: bytes) -> dict[str, Any]:
+def _known(cls: type[NodeState | Kept | Job], value: bytes) -> dict[str, Any]:
     """The fields of ``cls`` that ``value`` has: a newer version may say more."""
     names = {f.name for f in fields(cls)}
     return {key: item for key, item in json.loads(value).items() if key in names}

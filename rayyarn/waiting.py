@@ -156,7 +156,7 @@ class Waiting:
         if not status.workers:
             self._give_up_early(step, workers, "worker")
         counted = sum(node.role == "worker" and node.state == "ready" and node.in_ray for node in status.nodes)
-        if counted >= least:
+        if counted >= min(least, status.wanted):  # fewer are wanted by now where workers follow executors
             return status
         missing = self._missing(step, workers, "worker", status)
         step.update("; ".join(filter(None, [status.why or f"{counted} of {status.wanted} workers", missing])))

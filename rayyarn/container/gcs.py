@@ -1,6 +1,6 @@
-"""Ray's GCS asked directly: who is alive, and does it turn strangers away.
+"""Ray's GCS asked directly: who is alive, does it turn strangers away, does it give a node back.
 
-Service names: src/ray/protobuf/gcs_service.proto.
+Service names: src/ray/protobuf/gcs_service.proto and autoscaler.proto.
 """
 
 from __future__ import annotations
@@ -55,6 +55,24 @@ class Gcs:
         except self._grpc.RpcError as error:
             return bool(error.code() == self._grpc.StatusCode.UNAUTHENTICATED)
         return False
+
+    def drain(self, node_id: str, why: str) -> str | None:
+        """Have Ray give an idle node back: nothing new goes there from now on. Its reason when it does not; else None.
+
+        Idle for Ray: no worker process is in use (a task, an actor, also without CPUs, an attached program), and no
+        object has its first copy there, in memory or spilled (LocalResourceManager::IsLocalNodeIdle in src/ray/raylet).
+        The raylet decides and stops taking work in one step; then it ends by itself.
+        """
+        pb = ray_rpc.messages("autoscaler_pb2")
+        call = ray_rpc.method(self._channel, "autoscaler.AutoscalerStateService/DrainNode", pb.DrainNodeReply)
+        request = pb.DrainNodeRequest(
+            node_id=bytes.fromhex(node_id), reason=pb.DRAIN_NODE_REASON_IDLE_TERMINATION, reason_message=why
+        )
+        try:
+            reply = call(request, timeout=ray_rpc.CALL_LIMIT, metadata=self._metadata)
+        except self._grpc.RpcError as error:
+            return f"Ray does not answer: {error.details()}"
+        return None if reply.is_accepted else reply.rejection_reason_message or "Ray gave no reason"
 
     def _ask(self, metadata: tuple[tuple[str, str], ...]) -> Any:
         call = ray_rpc.method(self._channel, "NodeInfoGcsService/GetAllNodeInfo", self._pb.GetAllNodeInfoReply)

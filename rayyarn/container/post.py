@@ -12,6 +12,7 @@ from rayyarn.errors import RayYarnError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from rayyarn.skein_am import AppMaster
 
@@ -65,6 +66,19 @@ class Post:
     def forget(self, prefix: str) -> bool:
         """Remove all keys that begin with ``prefix``. False: the master did not hear it."""
         return self._try(lambda: self._master.remove(prefix)) is not None
+
+    def containers(self) -> list[dict[str, Any]] | None:
+        """Every container ever asked for, see ``AppMaster.containers``; None when the master does not answer."""
+        found = self._try(self._master.containers)
+        return found if isinstance(found, list) else None
+
+    def scale(self, service: str, count: int) -> bool:
+        """Ask for containers, see ``AppMaster.scale``. False: the master did not hear it."""
+        return self._try(lambda: self._master.scale(service, count)) is not None
+
+    def kill(self, instance: str) -> bool:
+        """End a container, see ``AppMaster.kill``. False: the master did not hear it, or it has ended already."""
+        return self._try(lambda: self._master.kill(instance)) is not None
 
     def progress(self, share: float) -> None:
         """Have YARN show how far the cluster is; see ``rayyarn.store.progress``."""

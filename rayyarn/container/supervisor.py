@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from rayyarn import prctl, store
 from rayyarn.container import processes, ray_environ
 from rayyarn.container.activity import Activity
+from rayyarn.container.beside import Beside
 from rayyarn.container.gcs import Gcs
 from rayyarn.container.jobs import Jobs
 from rayyarn.container.limits import Limits
@@ -56,16 +57,16 @@ class Supervisor:
         lease: bool = False,
         limits: Limits | None = None,
         jobs: Jobs | None = None,
+        beside: Beside | None = None,
     ) -> None:
         """``wanted``: how many workers there shall be; None on a worker. ``lease``: see ``rayyarn.store.LEASE``.
 
-        ``limits``: how long the cluster may live; ``jobs``: what runs beside the head. Both are the head's to keep.
+        The head's: ``limits``, how long the cluster may live; ``jobs``, what runs by it; ``beside``, where workers go.
         """
         self._post, self._node, self._token, self._wanted, self._lease = post, node, token, wanted, lease
-        self._limits, self._jobs = limits, jobs
+        self._limits, self._jobs, self._beside = limits, jobs, beside
         self._head = wanted is not None
-        self._failures = 0
-        self._ready_since = 0.0
+        self._failures, self._ready_since = 0, 0.0
         self._gcs: Gcs | None = None
         self._nodes: list[dict[str, Any]] = []
         self._published = self._usable = False
@@ -143,6 +144,13 @@ class Supervisor:
     def _publish_wanted(self) -> bool:
         return self._post.publish(store.WANTED, json.dumps(self._wanted).encode())
 
+    def _want(self, workers: int | None) -> None:
+        """There shall be so many workers from now on."""
+        if self._wanted and workers is not None and workers != self._wanted["workers"]:
+            wanted = {"workers": workers, "min_workers": min(workers, self._wanted["min_workers"])}
+            if self._post.publish(store.WANTED, json.dumps(wanted).encode()):
+                self._wanted = wanted
+
     def _pause(self, seconds: float) -> str | None:
         """Sleep, hearing the cluster about once a second, more often in a hurry. Why to stop, or None."""
         until = time.monotonic() + seconds
@@ -167,6 +175,8 @@ class Supervisor:
                 return "the lease is over"
             if self._gcs is not None:
                 self._publish_nodes(self._gcs)
+                if self._beside is not None:
+                    self._want(self._beside.beat(self._gcs, self._nodes))
                 if self._jobs is not None:
                     self._jobs.look()
                 if why := self._limit_reached():
@@ -265,8 +275,9 @@ def main() -> int:
         signal.signal(signal.SIGTERM, partial(_say_why_and_drop, post))
     limits = Limits(told.get("idle_timeout", 0), told.get("max_lifetime", 0), Activity(token))
     jobs = Jobs(post, folder, logs, environ, size=state.memory, room=share.heap) if head else None
+    beside = Beside.told(told["keep_beside"], post) if "keep_beside" in told else None
     wanted, lease = told.get("wanted"), told.get("lease", False)
-    return Supervisor(post, node, token, wanted=wanted, lease=lease, limits=limits, jobs=jobs).run()
+    return Supervisor(post, node, token, wanted=wanted, lease=lease, limits=limits, jobs=jobs, beside=beside).run()
 
 
 def _say_why_and_drop(post: Post, signum: int, frame: object) -> NoReturn:

@@ -107,7 +107,7 @@ class Facts:
         return web.conf(self.active.get().address, _ANSWER_LIMIT)
 
     def _rm(self) -> ResourceManager:
-        return ResourceManager(self.site.get(), address=self.active.get().address, limit=_ANSWER_LIMIT - 0.2)
+        return ResourceManager(self.site.get(), addresses=[self.active.get().address], limit=_ANSWER_LIMIT - 0.2)
 
     def _visit(self) -> list[Visit]:
         known = [node for node in self.running() if node.web]

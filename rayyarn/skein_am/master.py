@@ -63,6 +63,20 @@ class AppMaster:
                 for found in self._client.get_containers(states=states)
             ]
 
+    def scale(self, service: str, count: int) -> None:
+        """Have ``count`` containers of a service, asked for or running. For more of them: it would take any away."""
+        with translated("asking for containers"), self._lock:
+            self._client.scale(service, count=count)
+
+    def kill(self, instance: str) -> None:
+        """End the container ``worker_3``, or take back that it was asked for; it is not replaced.
+
+        For what does not end by itself: of everything that ends in the same heartbeat as a running container that was
+        killed so, skein's master takes no note (ApplicationMaster.onContainersCompleted returns there).
+        """
+        with translated("taking a container back"), self._lock:
+            self._client.kill_container(instance)
+
     def progress(self, share: float) -> None:
         """Set what YARN shows as the application's progress, 0.0 to 1.0."""
         with translated("reporting progress"), self._lock:

@@ -29,9 +29,10 @@ LEVELS = {
     "program": 12, "handover": 12, "jobs": 12,
     "batch": 13,
 }  # fmt: skip
-# What runs in containers, where only ray, pyarrow and skein's client are there. The file system's doors need nothing.
+# What runs in containers, where only ray, pyarrow and skein's client are there. The doors of
+# the file system and of the ResourceManager need nothing.
 CONTAINER_MAY_IMPORT = {
-    "errors", "prctl", "units", "home", "store", "connection", "skein_am", "hadoop", "filesystem"
+    "errors", "prctl", "units", "home", "store", "connection", "skein_am", "hadoop", "filesystem", "rm", "spark_apps"
 }  # fmt: skip
 # (who, whom): imported inside a function, upwards, for a reason that stands there.
 EXCEPTIONS = {("hadoop", "mini")}  # the mini cluster is a Hadoop to be found like any other

@@ -8,6 +8,7 @@ import pytest
 from answers import DownResult, StatusList, UpResult
 
 from rayyarn import errors
+from rayyarn.store import Kept
 
 
 def test_up_answers_with_one_line_and_ends_with_one_to_paste(library, ry):
@@ -83,7 +84,7 @@ def cluster(**changes):
     facts = {
         "name": "demo", "state": "ready", "why": "", "application": "application_1_0001", "queue": "etl", "workers": 2,
         "wanted": 2, "environment": "9f31c0a2beef", "age": 3700.0, "connection_file": None,
-        "idle": None, "drivers": (), "beside": None, "jobs": (),
+        "idle": None, "drivers": (), "beside": None, "kept": None, "jobs": (),
         "queue_used": None,
     }  # fmt: skip
     return SimpleNamespace(**facts | changes, nodes=nodes)
@@ -108,6 +109,30 @@ def test_status_of_one_shows_why_and_its_nodes(library, ry):
         "worker", "restarting", "n1", "2", "3221225472", "4294967296", "1073741824", "3700", "3", "10", "900",
         "container_1_0001_01_000003", "out of memory",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kept", "line"),
+    [
+        ({}, "a worker is where its executors are"),
+        ({"over": True, "did": "n3 got a worker"}, "that Spark application has ended; the workers stay"),
+        (
+            {"did": "n3 got a worker", "at": 120, "without": {"n1": 180, "n2": 600}, "stays": {"n2": "in use: a task"}},
+            "n3 got a worker 2m ago; n1 without executors for 3m; n2 without executors for 10m, in use: a task",
+        ),
+        (
+            {"lacks": {"n4": "max-workers is reached"}, "trouble": "no ResourceManager answers"},
+            "n4 has executors and no worker: max-workers is reached; "
+            "nobody can say where its executors are: no ResourceManager answers",
+        ),
+    ],
+)
+def test_status_says_how_workers_are_kept_beside_spark(library, ry, kept, line):
+    now = time.time()
+    if "at" in kept:
+        kept |= {"at": now - kept["at"], "without": {host: now - ago for host, ago in kept["without"].items()}}
+    library.answer = StatusList((cluster(beside="application_1_0007", kept=Kept(**kept)),))
+    assert f"kept\t{line}" in ry("status", "demo").out.splitlines()
 
 
 def test_status_is_shown_again_until_it_is_enough(library, ry, monkeypatch):

@@ -2,11 +2,12 @@
 
 import gc
 import threading
+from types import SimpleNamespace
 
 import pytest
 from sites import left
 
-from rayyarn import cluster, connection, home, store
+from rayyarn import cluster, connection, home, launch, store
 from rayyarn.errors import (
     ClusterDiffers,
     ClusterFailed,
@@ -14,6 +15,7 @@ from rayyarn.errors import (
     ConnectionUnusable,
     RayYarnError,
     RequestTooLarge,
+    SpecError,
     YarnRefused,
 )
 from rayyarn.spec import ClusterSpec
@@ -181,6 +183,25 @@ def test_a_dry_run_makes_nothing(yarn, site, tmp_path, monkeypatch):
     assert result.plan["services"]["head"]["files"]["token"]["source"] == "***"
     assert yarn.submitted == []
     assert left(site, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "grace"), [(True, True, 300), (False, False, 300), ("yes", True, 300), ("15 min", True, 900)]
+)
+def test_keep_beside_takes_a_duration_for_its_grace(site, monkeypatch, given, kept, grace):
+    seen = []
+
+    class Seen(launch.Launch):
+        def run(self, *, wait):
+            seen.append(self._spec)
+
+    monkeypatch.setattr(launch, "Launch", Seen)
+    session = SimpleNamespace(sparkContext=SimpleNamespace(applicationId="application_1_0007"))
+    cluster.up("x", beside=session, keep_beside=given)
+    ((spec,),) = (seen,)
+    assert (spec.beside, spec.keep_beside, spec.keep_beside_grace) == ("application_1_0007", kept, grace)
+    with pytest.raises(SpecError, match="keep-beside-grace: 'soon' is not a duration"):
+        cluster.up("x", beside=session, keep_beside="soon")
 
 
 def test_no_such_cluster(site):

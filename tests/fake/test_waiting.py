@@ -156,6 +156,16 @@ def test_without_waiting_the_cluster_needs_no_lease(yarn, site):
     assert cluster.up(SPEC).address == "127.0.0.1:6379"
 
 
+def test_workers_that_are_not_wanted_any_more_are_not_waited_for(yarn, site, monkeypatch):
+    """Where workers follow executors, there may be fewer by now than its `up` asked for."""
+    cluster.up(SPEC, wait=False)
+    keys = yarn.stores["application_1_0001"]
+    keys.update({store.WANTED: b'{"workers": 1, "min_workers": 1}'})
+    del keys[next(key for key in keys if key.startswith(store.NODE) and b"worker" in keys[key])]
+    result = cluster.up(SPEC)
+    assert (result.changed, result.state, result.workers) == (False, "ready", 1)
+
+
 def test_a_cluster_that_nobody_waited_for_is_found_by_its_first_user(yarn, site):
     yarn.head = "starting"
     cluster.up(SPEC, wait=False)

@@ -118,6 +118,23 @@ def test_an_application_without_executors_says_so():
         placement.resolve(beside(), Rm(spark_app(), page=[executor("driver", "n2")]))
 
 
+def test_hosts_that_may_get_workers_later_are_prepared_if_they_can_hold_them():
+    rm = Rm(spark_app(), page=[executor("1", "n2")])
+    rm.hosts += [node("n4", memory=2048), node("n5", free=0)]
+    kept = placement.resolve(beside(keep_beside=True), rm)
+    assert (kept.hosts, kept.later) == (("n2",), ("n1", "n3", "n5"))
+    assert kept.workers(beside()) == 1
+    assert [kept.host_of(f"worker{number}_0") for number in (1, 2, 4)] == ["n2", "n1", "n5"]
+    assert placement.resolve(beside(), rm).later == ()
+
+
+def test_a_spark_application_of_many_hosts_does_not_take_them_all():
+    page = [executor("1", "n1"), *[executor("2", "n3")] * 3, *[executor("3", "n2")] * 2]
+    rm = Rm(spark_app(), page=page)
+    assert placement.resolve(beside(max_workers=2), rm).hosts == ("n2", "n3")
+    assert placement.resolve(beside(max_workers=3, workers_per_host=2), rm).hosts == ("n3",)
+
+
 def test_named_hosts_are_written_as_yarn_writes_them():
     found = placement.resolve(ClusterSpec(hosts=("N2", "n2", "n1")), Rm())
     assert (found.hosts, found.head_hosts) == (("n2", "n1"), ("n3",))
@@ -183,6 +200,22 @@ def test_the_wait_says_which_host_lacks_how_much():
         (ClusterSpec(workers_per_host=2), ["workers-per-host: it needs beside or hosts"]),
         (ClusterSpec(beside_or_anywhere=True), ["beside-or-anywhere: it needs beside or hosts"]),
         (ClusterSpec(beside="etl", min_workers=7), []),
+        (ClusterSpec(hosts=("n1",), keep_beside=True), ["keep-beside: it needs beside"]),
+        (ClusterSpec(beside="etl", keep_beside_grace=60.0), ["keep-beside-grace: it needs keep-beside"]),
+        (ClusterSpec(max_workers=3), ["max-workers: it needs beside"]),
+        (
+            ClusterSpec(beside="etl", max_workers=3, min_workers=4),
+            ["max-workers: 3 is less than 4, which there must be"],
+        ),
+        (
+            ClusterSpec(beside="etl", max_workers=1, workers_per_host=2),
+            ["max-workers: 1 is less than 2, which there must be"],
+        ),
+        (
+            ClusterSpec(beside="etl", keep_beside=True, beside_or_anywhere=True),
+            ["keep-beside: it does not go with beside-or-anywhere: a worker elsewhere is beside nobody"],
+        ),
+        (ClusterSpec(beside="etl", keep_beside=True, keep_beside_grace=60.0, max_workers=3), []),
     ],
 )
 def test_settings_that_do_not_go_together(spec, problems):

@@ -34,6 +34,7 @@ SPECS = {
         (CODE, RUNTIME, ENVIRONMENT),
     ),
     "beside": (ClusterSpec(name="beside", beside="etl", workers_per_host=2), (RUNTIME, ENVIRONMENT)),
+    "kept": (ClusterSpec(name="kept", beside="etl", keep_beside=True, max_workers=2), (RUNTIME, ENVIRONMENT)),
     "labelled": (ClusterSpec(name="gpus", node_label="gpu", racks=("/r7",)), (RUNTIME, ENVIRONMENT)),
     "no-workers": (ClusterSpec(name="small", workers=0), (RUNTIME, ENVIRONMENT)),
 }
@@ -41,6 +42,7 @@ SPECS = {
 
 PLACES = {
     "beside": Placement(("n1", "n3"), per_host=2, head_hosts=("n2",), beside="application_1_0007"),
+    "kept": Placement(("n3",), head_hosts=("n1", "n2"), beside="application_1_0007", later=("n1", "n2")),
 }
 
 
@@ -48,7 +50,7 @@ def build(name):
     spec, shipments = SPECS[name]
     secrets = Secrets("/home/me/token", "/home/me/variables.json" if spec.env_vars else None)
     return plan.build(spec, fingerprint="9f31", shipments=shipments, secrets=secrets, owner="me", launch="5f0d",
-                      placement=PLACES.get(name, ANYWHERE))  # fmt: skip
+                      placement=PLACES.get(name, ANYWHERE), rm=("http://rm1:8088", "http://rm2:8088"))  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -85,6 +85,15 @@ def test_a_list_knows_what_only_starts():
     assert state.brief(accepted, now=70.0).why == "ACCEPTED in queue 'etl'"
 
 
+def test_a_cluster_that_keeps_beside_is_asked_itself_and_says_what_it_did():
+    """The number of its workers changes: YARN's tag has the one of its `up`."""
+    kept = replace(APP, tags=(*APP.tags, register.KEPT), progress=store.progress(1, 1))
+    assert state.brief(kept, now=70.0).state == "starting"
+    told = store.Kept("n3 got a worker", 60.0, without={"n1": 30.0})
+    found = join(kept, keys(HEAD, node(1), wanted=1, least=1, kept=told.to_json().decode()), now=70.0)
+    assert (found.state, found.workers, found.wanted, found.kept) == ("ready", 1, 1, told)
+
+
 # --- the register ---
 
 

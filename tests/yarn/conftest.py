@@ -19,7 +19,7 @@ import urllib.request
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from leftovers import MARK, Watch
@@ -114,6 +114,33 @@ def own_mini(home: Path, **settings: object) -> Iterator[mini_cluster.MiniCluste
             mini_cluster.down(made.name)
     assert not folder.exists()
     assert not process.of_folder(folder, marker="RAYYARN_MINI")
+
+
+@contextlib.contextmanager
+def on_own_mini(yarn: Yarn, prefix: Path, home: Path, **settings: object) -> Iterator[Callable[..., Any]]:
+    """A command line on a mini cluster of its own, with the environment chosen; it answers what --json printed.
+
+    ``rc`` and ``err`` are added to that; ``environ`` of the function is for other programs there.
+    """
+    with own_mini(home / "rayyarn", **settings) as made:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAYYARN_HOME", str(home / "rayyarn"))
+            known = mini_cluster.environ(made.name)
+        environ = {
+            **yarn.environ, **known, "RAYYARN_HOME": str(home / "rayyarn"), "RAYYARN_ENVIRONMENT": str(prefix),
+            "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", ""),
+        }  # fmt: skip
+
+        def ry(*words: str) -> Any:
+            command = [Path(sys.executable).with_name("rayyarn"), *words, "--json"]
+            done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300)
+            answer = json.loads(done.stdout)
+            answer["rc"], answer["err"] = done.returncode, done.stderr
+            return answer
+
+        ry.environ = environ  # type: ignore[attr-defined]
+        yield ry
+        ry("down", "--all", "--yes")
 
 
 def _prepare(root: Path, conf_dir: Path, made: mini_cluster.MiniCluster | None) -> Yarn:

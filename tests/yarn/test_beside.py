@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import own_mini
-
-from rayyarn.mini import cluster as mini_cluster
+from conftest import on_own_mini
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,26 +50,8 @@ SIZES = ["--head-memory", "1 GiB", "--worker-cpus", "1"]
 @pytest.fixture(scope="module")
 def three(yarn: Yarn, prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
     """A command line on a YARN of three nodes of 5 GiB, with an environment chosen."""
-    home = tmp_path_factory.mktemp("three")
-    with own_mini(home / "rayyarn", nodes=3, memory="5GiB") as made:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("RAYYARN_HOME", str(home / "rayyarn"))
-            hadoop = mini_cluster.environ(made.name)
-        environ = {
-            **yarn.environ, **hadoop, "RAYYARN_HOME": str(home / "rayyarn"), "RAYYARN_ENVIRONMENT": str(prefix),
-            "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", ""),
-        }  # fmt: skip
-
-        def ry(*words: str) -> Any:
-            command = [Path(sys.executable).with_name("rayyarn"), *words, "--json"]
-            done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300)
-            answer = json.loads(done.stdout)
-            answer["rc"], answer["err"] = done.returncode, done.stderr
-            return answer
-
-        ry.environ = environ  # type: ignore[attr-defined]
+    with on_own_mini(yarn, prefix, tmp_path_factory.mktemp("three"), nodes=3, memory="5GiB") as ry:
         yield ry
-        ry("down", "--all", "--yes")
 
 
 @pytest.fixture

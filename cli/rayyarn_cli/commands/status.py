@@ -12,6 +12,7 @@ from rayyarn_cli import options, output
 
 if TYPE_CHECKING:
     from rayyarn.state import ClusterStatus, NodeStatus
+    from rayyarn.store import Kept
 
 _WATCH_SECONDS = 2.0
 
@@ -93,6 +94,7 @@ def _details(out: output.Output, one: ClusterStatus) -> str:
         "application": one.application,
         "queue": one.queue + ("" if one.queue_used is None else f", {one.queue_used:.0f}% used"),
         "beside": one.beside,
+        "kept": _kept(one.kept),
         "workers": f"{one.workers} of {one.wanted}",
         "environment": one.environment,
         "age": format_duration(one.age),
@@ -105,6 +107,28 @@ def _details(out: output.Output, one: ClusterStatus) -> str:
     if out.answer.tty:
         return "\n".join(f"{key + ':':<16} {value}" for key, value in lines) + "\n"
     return "\n".join(f"{key}\t{value}" for key, value in lines)
+
+
+def _kept(kept: Kept | None) -> str:
+    """How its workers are kept beside a Spark application."""
+    if kept is None:
+        return ""
+    if kept.over:
+        return "that Spark application has ended; the workers stay"
+    told = [f"{kept.did} {_ago(kept.at)} ago"] if kept.did else []
+    told += [
+        f"{host} without executors for {_ago(since)}" + (f", {kept.stays[host]}" if host in kept.stays else "")
+        for host, since in kept.without.items()
+    ]
+    told += [f"{host} has executors and no worker: {why}" for host, why in kept.lacks.items()]
+    told += [f"nobody can say where its executors are: {kept.trouble}"] if kept.trouble else []
+    return "; ".join(told) or "a worker is where its executors are"
+
+
+def _ago(moment: float) -> str:
+    from rayyarn.units import format_duration
+
+    return format_duration(max(0.0, time.time() - moment))
 
 
 def _nodes(one: ClusterStatus) -> output.Table | None:
