@@ -79,7 +79,7 @@ class Supervisor:
         if self._head:
             self._publish_wanted()
         while True:
-            why = self._live()
+            why = self._live() or self._post.verdict()  # a node that was let go ends by itself: that is no failure
             if why is not None:
                 return self._leave(why, 0)
             failure = self._node.failure() or "unknown"

@@ -28,6 +28,24 @@ def test_a_worker_waits_for_the_head_joins_it_and_stops_when_told(clock):
     assert {owner for key, owner in master.written if key.startswith((store.ALIVE, store.NODE))} == {"worker_0"}
 
 
+def test_a_raylet_that_ends_because_its_node_was_let_go_is_no_failure(clock, caplog):
+    """Also when the supervisor sees that before it hears of it: every step takes time, as it does outside of tests."""
+
+    def later():
+        clock.now += 1e-6
+        return clock.now
+
+    clock.monotonic = later
+    master = Master()
+    master.keys[store.HEAD] = b"h:1"
+    worker, node = make(clock, master)
+    clock.events.append((clock.now + 5.5, lambda: setattr(node, "_why", "the raylet ended")))
+    stop_at(clock, master, 5.5)
+    assert worker.run() == 0
+    assert (state_of(master).last_words, state_of(master).restarts) == ("told to stop", 0)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def test_a_worker_is_told_to_stop_while_it_waits_for_the_head(clock):
     master = Master()
     worker, node = make(clock, master)

@@ -178,4 +178,5 @@ def test_workers_follow_the_executors_and_one_in_use_stays(three: Any, etl: Prog
     said = text("logs", "k", "--node", "head")
     assert f"beside: {new} got a worker" in said
     assert f"beside: no executors on {old}: its worker " in said
+    assert "Ray failed" not in text("logs", "k")
     assert three("down", "k")["rc"] == 0
