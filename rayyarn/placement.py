@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rayyarn.spec import ClusterSpec
 
 
-# Each is a service in the document that Skein's master is given.
+# Each is a service in the document for Skein, whose submit takes 5 s with so many instead of 1 (see adr/keep-beside).
 _MOST_HOSTS = 500
 
 
