@@ -57,7 +57,7 @@ def _probed(facts: Facts, reporter: Reporter) -> list[Finding]:
         site, manager = facts.site.get(), facts.active.get()
     except Blocked as lack:
         return [Finding("not_probed", "probe container", NOTE, f"not started, without {lack}")]
-    return probe(site, ResourceManager(site, address=manager.address), facts.spec.queue, reporter=reporter)
+    return probe(site, ResourceManager(site, addresses=[manager.address]), facts.spec.queue, reporter=reporter)
 
 
 def _checks(facts: Facts, environ: Mapping[str, str], started: float) -> list[Check]:
