@@ -60,7 +60,7 @@ def completed(draft: Connection, status: ClusterStatus, link: AppMaster) -> Conn
     return replace(
         draft,
         application={**draft.application, "am": link.address},
-        ray={**draft.ray, "address": status.address},
+        ray={**draft.ray, "address": status.address, "dashboard": status.dashboard},
         nodes=[node.summary() for node in status.nodes],
     )
 

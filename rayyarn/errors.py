@@ -138,6 +138,12 @@ class JobNotFound(RayYarnError):
     code, exit_code = "job_not_found", 3
 
 
+class DashboardRefused(RayYarnError):
+    """Ray's dashboard cannot be had: no room beside the head, no right to it, or no way to it."""
+
+    code, exit_code = "dashboard_refused", 1
+
+
 class NotReady(RayYarnError):
     """Not usable within the time allowed."""
 

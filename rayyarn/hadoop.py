@@ -69,6 +69,12 @@ class Hadoop:
         return self.environ.get("HADOOP_USER_NAME") or getpass.getuser()
 
     @property
+    def admins(self) -> tuple[str, ...]:
+        """The users whom ``yarn.admin.acl`` names. Its default, ``*``, makes everybody one; that is not meant here."""
+        users = self.properties.get("yarn.admin.acl", "*").split(" ", 1)[0].split(",")  # " wheel" names a group alone
+        return tuple(user for user in users if user and user != "*")
+
+    @property
     def home(self) -> str:
         """The user's folder on the default file system."""
         return f"{self.get('dfs.user.home.dir.prefix', '/user').rstrip('/')}/{self.user}"
@@ -87,6 +93,13 @@ class Hadoop:
             address = self.get(f"yarn.resourcemanager.{key}{suffix}") or f"{host or '0.0.0.0'}:{port}"  # noqa: S104
             found.append(f"{scheme}://{address}")
         return tuple(found)
+
+    @property
+    def web_proxy(self) -> str:
+        """The address of a web proxy apart from the ResourceManagers; empty where they are it, as by default."""
+        address = self.get("yarn.web-proxy.address")
+        scheme = "https" if self.get("yarn.http.policy") == "HTTPS_ONLY" else "http"
+        return f"{scheme}://{address}" if address else ""
 
     @property
     def yarn_id(self) -> str:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 # Skein's master has a fixed heap of 128 MB; JVM, native TLS and gRPC come to about 300 MB beside it.
 _MASTER_MIB = 512
+# As soon as there is a link on it, Skein's page reads java.util.TreeMap$Entry by reflection, which Java forbids from 16
+# on: an error 500 (skein 0.8.2, Java 17). Java 8 knows no such option, and does not read this variable either.
+_LINKS = {"JDK_JAVA_OPTIONS": "--add-opens=java.base/java.util=ALL-UNNAMED"}
 # YARN's launch script puts environment values between double quotes as they are: JSON would lose its own.
 _SCRIPT = """\
 export RAYYARN_NAME='{name}' RAYYARN_NODE='{told}'
@@ -46,6 +49,7 @@ def build(
     secrets: Secrets,
     owner: str,
     launch: str,
+    admins: tuple[str, ...] = (),
     lease: bool = True,
     placement: Placement = ANYWHERE,
     rm: tuple[str, ...] = (),
@@ -53,7 +57,7 @@ def build(
     """The application document: one head, its workers, one environment.
 
     Skein places all containers of a service alike: workers that are bound to hosts are a service for each host.
-    ``launch`` names this one `up` among others.
+    ``launch`` names this one `up` among others. ``admins`` may look at the application's pages, as ``owner`` may.
     ``lease``: the cluster ends itself when the `up` that waits for it dies too early.
     ``rm``: the ResourceManagers' web addresses, for a head that keeps beside a Spark application.
 
@@ -62,12 +66,13 @@ def build(
     files = _files(shipments, secrets)
     paths = ":".join(_python_paths(shipments))
 
-    def script(told: str) -> str:
-        return _SCRIPT.format(name=spec.name, told=told, paths=paths)
+    def script(told: dict[str, Any]) -> str:
+        return _SCRIPT.format(name=spec.name, told=_quoted(told), paths=paths)
 
-    told = _told(spec, head=True, lease=lease, workers=placement.workers(spec))
+    viewers = list(dict.fromkeys((owner, *admins)))
+    told = _told(spec, head=True, lease=lease, workers=placement.workers(spec)) | {"viewers": viewers}
     told |= {"keep_beside": _kept(spec, placement, rm, owner)} if spec.keep_beside else {}
-    worker = {"files": files, "script": script(json.dumps(_told(spec, head=False)))}
+    worker = {"files": files, "script": script(_told(spec, head=False))}
     document: dict[str, Any] = {
         "name": f"{register.TAG}-{spec.name}",
         "tags": [
@@ -76,10 +81,10 @@ def build(
             *_beside_tags(spec, placement),
         ],
         "max_attempts": 1,  # a second master would know nothing of the first one's containers
-        "acls": {"enable": True, "view_users": [owner], "modify_users": [owner], "ui_users": [owner]},
+        "acls": {"enable": True, "view_users": [owner], "modify_users": [owner], "ui_users": viewers},
         "master": {
             "resources": {"memory": f"{_MASTER_MIB} MiB", "vcores": 1},
-            "env": {"JAVA_TOOL_OPTIONS": " ".join(QUICK_JVM)},
+            "env": {"JAVA_TOOL_OPTIONS": " ".join(QUICK_JVM), **_LINKS},
             "log_level": "INFO",
         },
         "services": {
@@ -87,7 +92,7 @@ def build(
                 "instances": 1,
                 "resources": {"memory": _mib(spec.head.memory), "vcores": max(1, spec.head.cpus)},
                 "files": files,
-                "script": script(json.dumps(told)),
+                "script": script(told),
                 **({"nodes": list(placement.head_hosts), "relax_locality": False} if placement.head_hosts else {}),
             },
             **_workers(worker, spec, placement),
@@ -187,6 +192,11 @@ def _kept(spec: ClusterSpec, placement: Placement, rm: tuple[str, ...], owner: s
         "rm": list(rm),
         "user": owner,
     }
+
+
+def _quoted(told: dict[str, Any]) -> str:
+    """As JSON between single quotes in a script: a user's name may have one."""
+    return json.dumps(told).replace("'", "\\u0027")
 
 
 def least_workers(spec: ClusterSpec, workers: int) -> int:

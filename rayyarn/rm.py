@@ -1,7 +1,7 @@
 """The ResourceManager over REST: the register of clusters, the sizes of nodes and queues, and `kill`.
 
-Facts about the API: Hadoop 3.5.0, "ResourceManager REST API's" (ResourceManagerRest.html). No JVM is
-needed for it. A site that closes it (401, 403, 404: Kerberos, or a gateway in between) cannot be used yet.
+Facts about the API: Hadoop 3.5.0, "ResourceManager REST API's" (ResourceManagerRest.html). No JVM is needed for it.
+A site that closes it (401, 403, 404: Kerberos, or a gateway in between) cannot be used yet.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 LIVE = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 _CONTAINER = re.compile(r"\bcontainer_[0-9a-z_]+")
-# A ResourceManager answers in milliseconds; one that needs longer is as good as down for an interactive command.
-_ANSWER_LIMIT = 5.0
+_ANSWER_LIMIT = 5.0  # seconds; it answers in milliseconds, and one that needs longer is as good as down for a person
 
 
 class RestClosed(YarnRefused):
@@ -54,6 +53,7 @@ class App:
     log_aggregation: str = ""
     master: str = ""  # its container
     master_web: str = ""  # of that one's NodeManager
+    page: str = ""  # its own web page, through YARN's web proxy
 
     @property
     def live(self) -> bool:
@@ -110,6 +110,10 @@ class ResourceManager:
         self._addresses = list(addresses) or list(hadoop.rm_web)
         self._limit = limit
 
+    @property
+    def _pages(self) -> str:  # YARN's web proxy is in the manager that answered last, unless the site runs one apart
+        return self.hadoop.web_proxy or self._addresses[0]
+
     def apps(self, *, tag: str | None = None, states: Iterable[str] = LIVE, user: str | None = None) -> list[App]:
         """Applications of ``user`` (default: ours), oldest id first."""
         query = {"user": user or self.hadoop.user, "states": ",".join(states)}
@@ -117,13 +121,14 @@ class ResourceManager:
             query["applicationTags"] = tag
         listed = (self.get(f"apps?{urlencode(query)}").get("apps") or {}).get("app", [])
         # Asked for again here: routers and old versions ignore filters that they do not know.
-        found = [app for app in map(_app, listed) if app.user == query["user"] and (not tag or tag in app.tags)]
+        known = [_app(entry, self._pages) for entry in listed]
+        found = [app for app in known if app.user == query["user"] and (not tag or tag in app.tags)]
         return sorted(found, key=lambda app: app_order(app.id))
 
     def app(self, app_id: str) -> App | None:
         """One application, or None when YARN has forgotten it or never knew it."""
         answer = self._ask("GET", f"apps/{quote(app_id)}", accept=(200, 404))
-        return _app(answer["app"]) if "app" in answer else None
+        return _app(answer["app"], self._pages) if "app" in answer else None
 
     def live(self, app_id: str) -> App | None:
         """One application while YARN may still run something for it, else None."""
@@ -229,19 +234,14 @@ def _document(text: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _app(entry: dict[str, Any]) -> App:
+def _app(entry: dict[str, Any], pages: str) -> App:
     am = entry.get("amRPCAddress") or ""
     return App(
-        id=entry["id"],
-        name=entry.get("name", ""),
-        user=entry.get("user", ""),
-        queue=entry.get("queue", ""),
-        state=entry["state"],
-        final=entry.get("finalStatus", ""),
+        id=entry["id"], name=entry.get("name", ""), user=entry.get("user", ""), queue=entry.get("queue", ""),
+        state=entry["state"], final=entry.get("finalStatus", ""),
         diagnostics=(entry.get("diagnostics") or "").strip(),
         tags=tuple(filter(None, entry.get("applicationTags", "").split(","))),
-        started=int(entry.get("startedTime", 0)),
-        finished=int(entry.get("finishedTime", 0)),
+        started=int(entry.get("startedTime", 0)), finished=int(entry.get("finishedTime", 0)),
         am=am if am and not am.endswith((":-1", ":0")) else None,
         progress=float(entry.get("progress", 0.0)) / 100,
         kind=entry.get("applicationType", ""),
@@ -249,7 +249,8 @@ def _app(entry: dict[str, Any]) -> App:
         log_aggregation=entry.get("logAggregationStatus", ""),
         master=master[0] if (master := _CONTAINER.search(entry.get("amContainerLogs") or "")) else "",
         master_web=entry.get("amHostHttpAddress") or "",
-    )
+        page=web_link.moved(entry.get("trackingUrl") or "", pages),
+    )  # fmt: skip
 
 
 def _node(entry: dict[str, Any]) -> Node:

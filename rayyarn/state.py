@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from rayyarn import register, store
 
@@ -63,6 +64,7 @@ class ClusterStatus:
     drivers: tuple[str, ...] = ()  # programs that are attached to it, as ``host pid``, on such a cluster
     queue_used: float | None = None  # percent of its queue's capacity that is taken; when YARN was asked
     jobs: tuple[store.Job, ...] = ()  # those that run beside the head, or wait for room there
+    dashboard: str | None = None  # its address, through YARN's proxy
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--json`` shows it."""
@@ -97,7 +99,15 @@ def join(
         jobs=tuple(job for job in store.jobs(keys) if not job.over),
         beside=register.beside_of(app),
         kept=store.Kept.from_json(keys[store.KEPT]) if store.KEPT in keys else None,
+        dashboard=_dashboard(app) if store.DASHBOARD in keys else None,
     )
+
+
+def _dashboard(app: App) -> str | None:
+    """Where a browser finds it. YARN's pages believe a name without Kerberos, and ignore it with it."""
+    if not app.page:
+        return None
+    return f"{app.page.rstrip('/')}/pages/{store.DASHBOARD_ROUTE}/?{urlencode({'user.name': app.user})}"
 
 
 def with_executors(seen: ClusterStatus, executors: Mapping[str, int]) -> ClusterStatus:

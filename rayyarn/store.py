@@ -23,7 +23,11 @@ WANTED = "wanted"  # {"workers": n, "min_workers": m} as JSON, from the head
 IDLE = "idle"  # Idle as JSON, from the head, on a cluster with an idle-timeout
 KEPT = "kept"  # Kept as JSON, from the head, on a cluster that keeps beside a Spark application
 CONNECTION = "connection"  # the connection document, for the containers
+DASHBOARD = "dashboard"  # present when the application's page has the link to the dashboard
 JOB = "job/"  # job/<id>/asked and job/<id>/stop by who wants it, job/<id>/now by the head; Job as JSON
+
+# The master's name for the dashboard: what it is called below its own pages.
+DASHBOARD_ROUTE = "ray"
 
 # In the diagnostics of a cluster that ended because nothing ran on it.
 IDLE_TIMEOUT = "its idle-timeout"

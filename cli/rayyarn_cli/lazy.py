@@ -19,6 +19,7 @@ COMMANDS = {
     "exec": "Run a program here with a cluster's connection in its environment.",
     "submit": "Run a program inside the cluster, beside its head, and show what it writes.",
     "jobs": "List the jobs of a cluster, or stop one.",
+    "dashboard": "Start Ray's dashboard beside a cluster's head, and print its address.",
     "connect": "See that a cluster can be used from here, and connect a shell or Spark's submit to it.",
     "run": "Bring a cluster up, run a program with it, and always take it down.",
     "doctor": "Look at this machine, its Hadoop and its YARN, and say what would go wrong.",

@@ -68,11 +68,18 @@ class Jobs:
         self._running: dict[str, _Running] = {}
         self._latest: dict[str, Job] = {}  # of every job that the store tells of, what is true of it
         self._unheard: set[str] = set()
+        self.lent = 0  # bytes of ``room`` that the dashboard has, as long as no job wants them
+        self.crowded = False  # a job waits for them
 
     @property
     def pids(self) -> set[int]:
         """The processes whose exit status is waited for here."""
         return {one.process.pid for one in self._running.values()}
+
+    @property
+    def free(self) -> int:
+        """Bytes of ``room`` that nothing has."""
+        return self._room - self.lent - sum(one.job.memory for one in self._running.values())
 
     def look(self) -> None:
         """Start what was asked for and has room, end what shall end, tell of what has ended."""
@@ -84,6 +91,7 @@ class Jobs:
         for one in list(self._running.values()):
             self._watch(one, stop=store.job_key(one.job.id, "stop") in keys)
         self._spare_the_head()
+        self.crowded = False
         known = [self._latest.get(job.id, job) for job in store.jobs(keys)]
         for job in known:
             if job.state == "pending":
@@ -96,8 +104,9 @@ class Jobs:
         if stop:
             self._say(replace(job, state="stopped", ended=time.time(), why="stopped before it ran"))
             return
-        left = self._room - sum(one.job.memory for one in self._running.values())
+        left = self.free
         if job.memory > left:
+            self.crowded = self.crowded or job.memory <= left + self.lent
             why = f"{format_size(job.memory)} asked, {format_size(max(0, left))} free beside the head"
             if why != job.why:
                 self._say(replace(job, why=why))

@@ -34,6 +34,11 @@ class Post:
         self._refused: float | None = None
         self._lease = (b"", clock())
 
+    @property
+    def master(self) -> str:
+        """Host and port of the application's master."""
+        return self._master.address
+
     def announce(self) -> None:
         """Enter this container among the living."""
         owner = self.state.service
@@ -79,6 +84,10 @@ class Post:
     def kill(self, instance: str) -> bool:
         """End a container, see ``AppMaster.kill``. False: the master did not hear it, or it has ended already."""
         return self._try(lambda: self._master.kill(instance)) is not None
+
+    def show(self, route: str, target: str, title: str) -> bool:
+        """Have the application's page link to ``target``. False: the master did not hear it."""
+        return self._try(lambda: self._master.add_page(route, target, title)) is not None
 
     def progress(self, share: float) -> None:
         """Have YARN show how far the cluster is; see ``rayyarn.store.progress``."""

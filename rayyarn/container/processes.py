@@ -28,15 +28,17 @@ def start(
     new_session: bool = False,
     told: bool = False,
     folder: Path | None = None,
+    keep: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start ``command`` so that the kernel kills it when the calling thread ends. Call it from the main thread.
 
-    ``told``: it reads from us; else its input is empty. ``folder``: where it starts; ours by default.
+    ``told``: it reads from us; else its input is empty. ``folder``: where it starts; ours by default. ``keep``:
+    descriptors that it inherits.
     """
     with log.open("ab") as output:
         return subprocess.Popen(
             list(command), env=dict(environ), cwd=folder, stdin=subprocess.PIPE if told else subprocess.DEVNULL,
-            stdout=output, stderr=subprocess.STDOUT, start_new_session=new_session,
+            stdout=output, stderr=subprocess.STDOUT, start_new_session=new_session, pass_fds=keep,
             preexec_fn=partial(prctl.end_with_parent, signal.SIGKILL),
         )  # fmt: skip
 

@@ -23,7 +23,7 @@ from rayyarn.container import processes, ray_environ
 from rayyarn.container.activity import Activity
 from rayyarn.container.beside import Beside
 from rayyarn.container.gcs import Gcs
-from rayyarn.container.jobs import Jobs
+from rayyarn.container.guests import Guests
 from rayyarn.container.limits import Limits
 from rayyarn.container.post import Post
 from rayyarn.container.ray_node import RayNode, RayShare
@@ -56,15 +56,15 @@ class Supervisor:
         wanted: dict[str, int] | None,
         lease: bool = False,
         limits: Limits | None = None,
-        jobs: Jobs | None = None,
+        guests: Guests | None = None,
         beside: Beside | None = None,
     ) -> None:
         """``wanted``: how many workers there shall be; None on a worker. ``lease``: see ``rayyarn.store.LEASE``.
 
-        The head's: ``limits``, how long the cluster may live; ``jobs``, what runs by it; ``beside``, where workers go.
+        The head's: ``limits``, how long it may live; ``guests``, what runs there; ``beside``, where workers go.
         """
         self._post, self._node, self._token, self._wanted, self._lease = post, node, token, wanted, lease
-        self._limits, self._jobs, self._beside = limits, jobs, beside
+        self._limits, self._guests, self._beside = limits, guests, beside
         self._head = wanted is not None
         self._failures, self._ready_since = 0, 0.0
         self._gcs: Gcs | None = None
@@ -158,7 +158,7 @@ class Supervisor:
             if time.monotonic() >= self._next_beat:
                 hurry = not self._usable and time.monotonic() < self._hurry_until
                 self._next_beat = time.monotonic() + (_HURRY if hurry else _BEAT)
-                processes.reap(but={self._node.pid, *(self._jobs.pids if self._jobs else ())})
+                processes.reap(but={self._node.pid, *(self._guests.pids if self._guests else ())})
                 self._node.keep_closed()
                 if why := self._beat():
                     return why
@@ -177,8 +177,8 @@ class Supervisor:
                 self._publish_nodes(self._gcs)
                 if self._beside is not None:
                     self._want(self._beside.beat(self._gcs, self._nodes))
-                if self._jobs is not None:
-                    self._jobs.look()
+                if self._guests is not None:
+                    self._guests.look()
                 if why := self._limit_reached():
                     return why
         return self._post.verdict()
@@ -194,7 +194,7 @@ class Supervisor:
         if self._limits is None:
             return None
         before = self._limits.state
-        ended = self._limits.over(self._nodes, usable=self._usable, jobs=bool(self._jobs and self._jobs.pids))
+        ended = self._limits.over(self._nodes, usable=self._usable, jobs=bool(self._guests and self._guests.work))
         if self._limits.state != before:
             self._post.publish(store.IDLE, self._limits.state.to_json())
         if ended is None:
@@ -274,10 +274,10 @@ def main() -> int:
     if head:
         signal.signal(signal.SIGTERM, partial(_say_why_and_drop, post))
     limits = Limits(told.get("idle_timeout", 0), told.get("max_lifetime", 0), Activity(token))
-    jobs = Jobs(post, folder, logs, environ, size=state.memory, room=share.heap) if head else None
+    guests = Guests.of_head(post, node, folder, logs, environ, told) if head else None
     beside = Beside.told(told["keep_beside"], post) if "keep_beside" in told else None
     wanted, lease = told.get("wanted"), told.get("lease", False)
-    return Supervisor(post, node, token, wanted=wanted, lease=lease, limits=limits, jobs=jobs, beside=beside).run()
+    return Supervisor(post, node, token, wanted=wanted, lease=lease, limits=limits, guests=guests, beside=beside).run()
 
 
 def _say_why_and_drop(post: Post, signum: int, frame: object) -> NoReturn:

@@ -77,6 +77,15 @@ class AppMaster:
         with translated("taking a container back"), self._lock:
             self._client.kill_container(instance)
 
+    def add_page(self, route: str, target: str, title: str) -> None:
+        """Have the application's own web page link to ``target``, as ``pages/<route>/``; again is no error."""
+        from skein import proto
+
+        with translated("adding a page"), self._lock:
+            known = self._client._call("GetProxies", proto.GetProxiesRequest()).proxy
+            if all((page.route, page.target) != (route, target) for page in known):
+                self._client._call("AddProxy", proto.Proxy(route=route, target=target, link_name=title))
+
     def progress(self, share: float) -> None:
         """Set what YARN shows as the application's progress, 0.0 to 1.0."""
         with translated("reporting progress"), self._lock:

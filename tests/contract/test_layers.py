@@ -26,7 +26,7 @@ LEVELS = {
     "launch": 10, "spark_defaults": 9, "ray_init": 9,
     "cluster": 11,
     "session": 11,
-    "program": 12, "handover": 12, "jobs": 12,
+    "program": 12, "handover": 12, "jobs": 12, "dashboard": 12,
     "batch": 13,
 }  # fmt: skip
 # What runs in containers, where only ray, pyarrow and skein's client are there. The doors of

@@ -43,7 +43,7 @@ def test_the_error_codes_are_these():
         "environment_unusable": 2, "staging_failed": 1, "yarn_unreachable": 1, "yarn_refused": 1,
         "request_too_large": 1, "hosts_unusable": 1, "spark_app_not_found": 1,
             "cluster_differs": 1, "cluster_failed": 1, "cluster_runs": 1,
-        "cluster_not_found": 3, "job_not_found": 3, "not_ready": 4,
+        "cluster_not_found": 3, "job_not_found": 3, "dashboard_refused": 1, "not_ready": 4,
         "connection_unusable": 1, "exchange_refused": 2, "exchange_failed": 1, "unfit": 1,
         "mini_failed": 1, "interrupted": 130,
     }  # fmt: skip

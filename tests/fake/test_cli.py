@@ -85,7 +85,7 @@ def cluster(**changes):
         "name": "demo", "state": "ready", "why": "", "application": "application_1_0001", "queue": "etl", "workers": 2,
         "wanted": 2, "environment": "9f31c0a2beef", "age": 3700.0, "connection_file": None,
         "idle": None, "drivers": (), "beside": None, "kept": None, "jobs": (),
-        "queue_used": None,
+        "queue_used": None, "dashboard": None,
     }  # fmt: skip
     return SimpleNamespace(**facts | changes, nodes=nodes)
 

@@ -26,6 +26,7 @@ class Yarn:
         self.head, self.workers = "ready", None  # None: as many as asked for
         self.diagnostics = ""
         self.staged = {}  # application to the folder that its submit made
+        self.tracking, self.linked = "", False  # an application's own page, and whether the dashboard is linked there
 
     def at(self, point):
         """A point that every launch passes."""
@@ -45,7 +46,7 @@ class Yarn:
                 "state": "ACCEPTED" if accepted else "RUNNING", "finalStatus": "UNDEFINED",
                 "diagnostics": self.diagnostics, "applicationTags": ",".join(document["tags"]),
                 "startedTime": int(time.time() * 1000), "finishedTime": 0, "progress": 100.0,
-                "amRPCAddress": "" if accepted else "127.0.0.1:7000",
+                "amRPCAddress": "" if accepted else "127.0.0.1:7000", "trackingUrl": self.tracking.format(id=app_id),
             }  # fmt: skip
             self.submitted.append(document)
             self.stores[app_id] = self._store(document)
@@ -62,6 +63,8 @@ class Yarn:
                                    state=self.head if role == "head" else "ready")  # fmt: skip
             keys[store.NODE + node.container] = node.to_json()
             keys[store.ALIVE + node.container] = b""
+        if self.linked:
+            keys[store.DASHBOARD] = b""
         if self.head == "ready":
             keys[store.HEAD] = b"127.0.0.1:6379"
             alive = [{"name": f"container_{role}_{number}", "alive": True} for role, number in names]
@@ -197,6 +200,7 @@ class Manager:
         self.logs = {}
         self.settings = {}  # what /conf tells, as ResourceManager and as NodeManager
         self.date = None  # of its answers; None: now
+        self.pages = []  # what the web proxy answers, one after the other, the last for good
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self):
@@ -220,6 +224,9 @@ class Manager:
         parts = urlsplit(target)
         if parts.path.startswith("/ws/v1/node/containers/"):
             return self._logs(parts.path.split("/")[5:], parse_qs(parts.query))
+        if parts.path.startswith("/proxy/"):
+            status, text = self.pages.pop(0) if len(self.pages) > 1 else self.pages[0]
+            return status, {}, text
         if parts.path == "/conf":
             told = {"properties": [{"key": key, "value": value} for key, value in self.settings.items()]}
             return 200, {"Content-Type": "application/json"}, json.dumps(told).encode()

@@ -256,3 +256,20 @@ def test_no_java(environ, message):
     with pytest.raises(JavaNotFound) as caught:
         hadoop.find_java(environ)
     assert caught.value.message == message
+
+
+# --- YARN's admins and its web proxy ---
+
+
+@pytest.mark.parametrize(
+    ("acl", "admins"),
+    [(None, ()), ("*", ()), (" ", ()), (" hadoop", ()), ("yarn,ops wheel", ("yarn", "ops")), ("yarn, ops", ("yarn",))],
+)
+def test_admins_are_the_users_that_are_named(acl, admins):
+    assert site({} if acl is None else {"yarn.admin.acl": acl}).admins == admins
+
+
+def test_a_web_proxy_is_one_apart():
+    assert site({}).web_proxy == ""
+    assert site({"yarn.web-proxy.address": "p:9"}).web_proxy == "http://p:9"
+    assert site({"yarn.web-proxy.address": "p:9", "yarn.http.policy": "HTTPS_ONLY"}).web_proxy == "https://p:9"

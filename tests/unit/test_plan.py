@@ -73,6 +73,18 @@ def test_no_secret_is_in_the_document_and_no_secret_file_in_the_masked_one(name)
     assert json.dumps(document) == before
 
 
+def test_admins_may_look_and_no_more():
+    spec, shipments = SPECS["plain"]
+    made = plan.build(spec, fingerprint="9f31", shipments=shipments, secrets=Secrets("/t"), launch="5f0d",
+                      owner="o'neil", admins=("hadoop", "o'neil"))  # fmt: skip
+    assert made["acls"]["ui_users"] == ["o'neil", "hadoop"]
+    assert made["acls"]["modify_users"] == ["o'neil"]
+    script = made["services"]["head"]["script"]
+    told = json.loads(re.search("RAYYARN_NODE='([^']*)'", script)[1])  # whatever a name is, it ends no quotes
+    assert told["viewers"] == ["o'neil", "hadoop"]
+    assert "viewers" not in made["services"]["worker"]["script"]
+
+
 @pytest.mark.parametrize("name", SPECS)
 def test_what_the_scripts_say(name):
     """YARN puts environment values between double quotes as they are, so nodes are told in the script, as JSON."""

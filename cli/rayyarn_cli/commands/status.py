@@ -100,6 +100,7 @@ def _details(out: output.Output, one: ClusterStatus) -> str:
         "age": format_duration(one.age),
         "idle": None if one.idle is None else "for " + format_duration(one.idle),
         "attached": ", ".join(one.drivers),
+        "dashboard": one.dashboard,
         "jobs": ", ".join(f"{job.id} {job.state}: {job.shown}" for job in one.jobs),
         "connection file": one.connection_file and str(one.connection_file),
     }
