@@ -72,7 +72,6 @@ def build(
     viewers = list(dict.fromkeys((owner, *admins)))
     told = _told(spec, head=True, lease=lease, workers=placement.workers(spec)) | {"viewers": viewers}
     told |= {"keep_beside": _kept(spec, placement, rm, owner)} if spec.keep_beside else {}
-    worker = {"files": files, "script": script(_told(spec, head=False))}
     document: dict[str, Any] = {
         "name": f"{register.TAG}-{spec.name}",
         "tags": [
@@ -88,14 +87,8 @@ def build(
             "log_level": "INFO",
         },
         "services": {
-            "head": {
-                "instances": 1,
-                "resources": {"memory": _mib(spec.head.memory), "vcores": max(1, spec.head.cpus)},
-                "files": files,
-                "script": script(told),
-                **({"nodes": list(placement.head_hosts), "relax_locality": False} if placement.head_hosts else {}),
-            },
-            **_workers(worker, spec, placement),
+            "head": _head({"files": files, "script": script(told)}, spec, placement),
+            **_workers({"files": files, "script": script(_told(spec, head=False))}, spec, placement),
         },
     }
     if spec.queue:
@@ -108,6 +101,15 @@ def build(
 def _beside_tags(spec: ClusterSpec, placement: Placement) -> list[str]:
     found = [register.beside_tag(placement.beside)] if placement.beside else []
     return [*found, register.KEPT] if spec.keep_beside else found
+
+
+def _head(known: dict[str, Any], spec: ClusterSpec, placement: Placement) -> dict[str, Any]:
+    return {
+        "instances": 1,
+        "resources": {"memory": _mib(spec.head.memory), "vcores": max(1, spec.head.cpus)},
+        **known,
+        **({"nodes": list(placement.head_hosts), "relax_locality": False} if placement.head_hosts else {}),
+    }
 
 
 def _workers(known: dict[str, Any], spec: ClusterSpec, placement: Placement) -> dict[str, Any]:
