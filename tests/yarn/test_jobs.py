@@ -105,7 +105,10 @@ def test_a_signal_stops_it_and_who_is_gone_leaves_it_running(
     ry: Callable[..., Run], cluster: str, yarn: Yarn, signum: int, code: int
 ) -> None:
     command = [RAYYARN, "submit", cluster, "--", "python", "-c", "import time; print('up'); time.sleep(600)"]
-    with subprocess.Popen(command, env=yarn.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+    with subprocess.Popen(
+        command, env=yarn.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # under nohup it would stay ignored
+    ) as program:  # fmt: skip
         assert program.stdout is not None
         assert program.stdout.readline() == b"up\n"
         os.kill(program.pid, signum)
@@ -135,7 +138,10 @@ def test_a_cluster_that_ends_takes_its_jobs_along(
 ) -> None:
     """The last test of this file: the cluster is gone after it."""
     command = [RAYYARN, "submit", cluster, "--", "python", "-c", "import time; print('up'); time.sleep(600)"]
-    with subprocess.Popen(command, env=yarn.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+    with subprocess.Popen(
+        command, env=yarn.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # under nohup it would stay ignored
+    ) as program:  # fmt: skip
         assert program.stdout is not None
         assert program.stdout.readline() == b"up\n"
         assert ry("down", cluster).rc == 0
