@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from rayyarn.exchange import leases, schema, stations, travel
+from rayyarn.exchange import leases, schema, spark_side, stations, travel
 from rayyarn.exchange.ends import borrower
 
 # Neighbouring small blocks of one node make one partition of about so many bytes: a Spark task costs 10 ms.
@@ -30,7 +30,7 @@ def lend(dataset: Any, spark: Any, wanted: Any) -> Any:
         shares = _shares(held_by, sizes, addresses)
         travel.with_spark()
         read = borrower.reader(lease.name, shares, secret, fields)
-        frame = spark.range(0, len(shares), 1, len(shares)).mapInArrow(read, plain)
+        frame = spark_side.numbered(spark, _hosts(shares, addresses)).mapInArrow(read, plain)
     except BaseException:
         lease.end()
         raise
@@ -96,6 +96,13 @@ def _shares(held_by: list[str], sizes: list[int], addresses: dict[str, tuple[str
         order = sorted(addresses, key=lambda node: node != first)
         shares.append((run[0], len(run), [addresses[node] for node in order]))
     return shares
+
+
+def _hosts(shares: list[borrower.Share], addresses: dict[str, tuple[str, int]]) -> list[str]:
+    """The host of each partition's blocks, by the name that Spark has for it."""
+    names = stations.ask([station.host.remote() for station in stations.there(addresses)])
+    named = dict(zip(addresses.values(), names, strict=True))
+    return [named[lenders[0]] for _, _, lenders in shares]
 
 
 def _schema(spark: Any, wanted: Any) -> Any:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # Whoever switched one of these on does not want data to cross the network in the clear.
 _ENCRYPTION = ("spark.network.crypto.enabled", "spark.ssl.enabled", "spark.ssl.rpc.enabled")
 
+# Wishes are handed to the JVM one by one, two calls of Py4J each: a second for so many.
+_MOST_WISHES = 1000
+
 _PYSPARK = ("pyspark.core.context", "pyspark.context")  # where its handler of SIGINT is, since Spark 4 and before
 
 
@@ -60,6 +63,31 @@ def is_stopped(spark: Any) -> bool:
         return bool(spark.is_stopped)
     context = spark.sparkContext._jsc
     return context is None or bool(context.sc().isStopped())
+
+
+def numbered(spark: Any, hosts: list[str]) -> Any:
+    """A DataFrame of one column that numbers its partitions; Spark is asked to run each on the host at its place.
+
+    Spark heeds that as it does with files: it waits for a free executor there as long as ``spark.locality.wait``, and
+    with dynamic allocation asks YARN for executors there. Where it cannot be asked, it runs them anywhere.
+    """
+    if not is_connect(spark) and len(hosts) <= _MOST_WISHES:
+        # Not public to Python: SparkContext.makeRDD(Seq[(T, Seq[String])]), there in 3.5 and 4.x.
+        with suppress(Exception):
+            return _with_wishes(spark, hosts)
+    return spark.range(0, len(hosts), 1, len(hosts))
+
+
+def _with_wishes(spark: Any, hosts: list[str]) -> Any:
+    from pyspark.sql import DataFrame
+
+    context, jvm = spark.sparkContext, spark.sparkContext._jvm
+    scala_list = jvm.org.apache.spark.api.python.PythonUtils.toSeq
+    places = {host: scala_list([host]) for host in set(hosts)}
+    wishes = scala_list([jvm.scala.Tuple2(number, places[host]) for number, host in enumerate(hosts)])
+    kind = getattr(getattr(jvm.scala.reflect, "ClassTag$"), "MODULE$").AnyRef()
+    made = context._jsc.sc().makeRDD(wishes, kind)
+    return DataFrame(spark._jsparkSession.createDataset(made, jvm.org.apache.spark.sql.Encoders.INT()).toDF(), spark)
 
 
 @contextmanager

@@ -43,6 +43,7 @@ def leases(cluster, spark):
     say("lease", name="retried", rows=retried.count())
     cluster.release(retried)
     say("lease", name="placed", nodes=placed(cluster, spark))
+    say("lease", name="near", **near(cluster, spark))
 
 
 def again(batches):
@@ -52,6 +53,18 @@ def again(batches):
         yield batch
         if TaskContext.get().attemptNumber() == 0 and TaskContext.get().partitionId() == 0:
             raise RuntimeError("again")
+
+
+def near(cluster, spark):
+    """The hosts that Spark is asked for, those that hold blocks, and whether it would broadcast what it cannot know."""
+    made = cluster.to_ray(spark.range(0, 2_000_000, 1, 8))
+    with cluster.lease():
+        lent = cluster.to_spark(made, spark)
+        plan, context = lent._jdf.queryExecution().toRdd(), spark.sparkContext._jsc.sc()
+        wanted = [context.getPreferredLocs(plan, number).mkString() for number in range(plan.getNumPartitions())]
+        joined = lent.join(spark.range(10**9), "id")._jdf.queryExecution().toString()
+    held = {node["host"] for node in cluster.connection.nodes if node["role"] == "worker"}
+    return {"wanted": wanted, "held": sorted(held), "broadcast": "BroadcastHashJoin" in joined}
 
 
 def placed(cluster, spark):

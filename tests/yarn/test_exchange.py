@@ -185,6 +185,12 @@ def test_blocks_live_as_long_as_their_lease(seen_on_each: Seen) -> None:
     assert facts["retried"]["rows"] == 100_000
 
 
+def test_spark_is_asked_to_read_blocks_on_the_hosts_that_hold_them(seen_on_each: Seen) -> None:
+    (fact,) = [one for one in seen_on_each["lease"] if one["name"] == "near"]
+    assert set(fact["wanted"]) == set(fact["held"])
+    assert not fact["broadcast"]  # how large it is nobody knows, so nobody may take it for small
+
+
 def test_strangers_get_nothing(seen_on_each: Seen) -> None:
     (fact,) = seen_on_each["strangers"]
     assert (fact["rows"], fact["after"]) == (60_000, 0)  # nobody listens when the transfer is over

@@ -6,6 +6,8 @@ once, a new one needs seconds of a busy machine. It listens on the network only 
 
 from __future__ import annotations
 
+import os
+import socket
 from typing import TYPE_CHECKING, Any
 
 from rayyarn.exchange.ends.lender import Lender
@@ -20,6 +22,10 @@ class Station:
 
     def __init__(self) -> None:
         self._here: dict[str, Any] = {}
+
+    def host(self) -> str:
+        """The name of its machine: YARN's, by which Spark knows it too, else its own."""
+        return os.environ.get("NM_HOST") or socket.gethostname()
 
     def receive(self, name: str, **what: Any) -> tuple[str, int]:
         """A new receiver's address."""
