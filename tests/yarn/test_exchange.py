@@ -187,7 +187,7 @@ def test_blocks_live_as_long_as_their_lease(seen_on_each: Seen) -> None:
 
 def test_spark_is_asked_to_read_blocks_on_the_hosts_that_hold_them(seen_on_each: Seen) -> None:
     (fact,) = [one for one in seen_on_each["lease"] if one["name"] == "near"]
-    assert set(fact["wanted"]) == set(fact["held"])
+    assert set() < set(fact["wanted"]) <= set(fact["held"])  # one of them may hold all: that of Spark's tasks
     assert not fact["broadcast"]  # how large it is nobody knows, so nobody may take it for small
 
 
