@@ -9,26 +9,25 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import socket
 import sys
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from rayyarn import prctl, store
-from rayyarn.container import processes, ray_environ
+from rayyarn.container import last_moments, processes, ray_environ
 from rayyarn.container.activity import Activity
-from rayyarn.container.beside import Beside
 from rayyarn.container.gcs import Gcs
 from rayyarn.container.guests import Guests
 from rayyarn.container.limits import Limits
 from rayyarn.container.post import Post
 from rayyarn.container.ray_node import RayNode, RayShare
 from rayyarn.skein_am import AppMaster, Credentials
-from rayyarn.units import format_size
+
+if TYPE_CHECKING:
+    from rayyarn.container.beside import Beside
 
 _TICK = 0.1
 _BEAT = 1.0
@@ -40,8 +39,6 @@ _PAUSES = (0.5, 2.0, 5.0, 15.0)
 _STEADY_SECONDS = 300.0
 # How often a node's memory is looked at, and by how much it must change to be told: a thousand nodes have one master.
 _MEASURE, _CHANGED = 10.0, 64 << 20
-# The NodeManager looks every 3 s and adds up a moment before we do.
-_NEARLY_ALL = 0.95
 
 
 class Supervisor:
@@ -66,7 +63,8 @@ class Supervisor:
         self._post, self._node, self._token, self._wanted, self._lease = post, node, token, wanted, lease
         self._limits, self._guests, self._beside = limits, guests, beside
         self._head = wanted is not None
-        self._failures, self._ready_since = 0, 0.0
+        self._failures = 0
+        self._ready_since = 0.0
         self._gcs: Gcs | None = None
         self._nodes: list[dict[str, Any]] = []
         self._published = self._usable = False
@@ -243,8 +241,7 @@ def main() -> int:
     told = json.loads(os.environ["RAYYARN_NODE"])
     folder = Path.cwd()
     prctl.adopt_orphans()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, _drop_everything)
+    last_moments.drop_everything_on_signals()
     token = (folder / "token").read_text().strip()
     host = os.environ.get("NM_HOST") or socket.gethostname()
     ip = socket.gethostbyname(host)
@@ -272,28 +269,19 @@ def main() -> int:
     )
     post, head = Post(master, state), state.role == "head"
     if head:
-        signal.signal(signal.SIGTERM, partial(_say_why_and_drop, post))
+        last_moments.say_why_first(post)
     limits = Limits(told.get("idle_timeout", 0), told.get("max_lifetime", 0), Activity(token))
     guests = Guests.of_head(post, node, folder, logs, environ, told) if head else None
-    beside = Beside.told(told["keep_beside"], post) if "keep_beside" in told else None
+    beside = _beside(told["keep_beside"], post) if "keep_beside" in told else None
     wanted, lease = told.get("wanted"), told.get("lease", False)
     return Supervisor(post, node, token, wanted=wanted, lease=lease, limits=limits, guests=guests, beside=beside).run()
 
 
-def _say_why_and_drop(post: Post, signum: int, frame: object) -> NoReturn:
-    """On the head: Skein ends the application with the head's container, and says nothing of why YARN killed it."""
-    used, most = processes.resident(), post.state.memory
-    if used > most * _NEARLY_ALL:
-        # In the words of the NodeManager, which `rayyarn.diagnose` knows.
-        told = f"{format_size(used)} of {format_size(most)} physical memory used"
-        post.end("FAILED", f"the Ray head was killed by its NodeManager: {told}")
-    _drop_everything(signum, frame)
+def _beside(told: dict[str, Any], post: Post) -> Beside:
+    # A third of the time that all these imports take, for what one head in many does and no worker.
+    from rayyarn.container.beside import Beside
 
-
-def _drop_everything(signum: int, _: object) -> NoReturn:
-    """The NodeManager kills us 250 ms after this signal, and would leave what is in other process groups."""
-    processes.kill_all()
-    os._exit(128 + signum)
+    return Beside.told(told, post)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 from supervised import Gcs, Master, make, state_of, stop_at
 
 from rayyarn import store
-from rayyarn.container import ray_environ, supervisor
+from rayyarn.container import last_moments, ray_environ, supervisor
 from rayyarn.container.post import Post
 
 
@@ -201,9 +201,9 @@ def test_a_head_that_is_killed_for_its_memory_says_so(monkeypatch, used, ended):
         container="c", service="head_0", role="head", host="h", ip="127.0.0.2", cpus=0, gpus=0, memory=2048 << 20,
         object_store=1,
     )  # fmt: skip
-    monkeypatch.setattr(supervisor.processes, "resident", lambda: used << 20)
-    monkeypatch.setattr(supervisor, "_drop_everything", lambda *_: None)
-    supervisor._say_why_and_drop(Post(master, state), 15, None)
+    monkeypatch.setattr(last_moments.processes, "resident", lambda: used << 20)
+    monkeypatch.setattr(last_moments, "_drop_everything", lambda *_: None)
+    last_moments._say_why_and_drop(Post(master, state), 15, None)
     said = "the Ray head was killed by its NodeManager: 2.1 GiB of 2 GiB physical memory used"
     assert master.ended == (("FAILED", said) if ended else None)
 
