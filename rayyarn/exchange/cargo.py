@@ -74,7 +74,7 @@ class JvmCargo(Cargo):
         import pyarrow as pa
 
         package = self.spark.sparkContext._jvm.org.apache.spark.sql.execution.arrow
-        converters = getattr(getattr(package, "ArrowConverters$"), "MODULE$")
+        converters = spark_side.scala_object(package, "ArrowConverters")
         zone = self.spark.conf.get("spark.sql.session.timeZone")
         options = [self._frame._jdf.schema(), zone, False]  # not an error here: fields of one name are refused before
         if _arguments(converters, "createEmptyArrowBatch") > len(options):  # since Spark 4

@@ -85,9 +85,14 @@ def _with_wishes(spark: Any, hosts: list[str]) -> Any:
     scala_list = jvm.org.apache.spark.api.python.PythonUtils.toSeq
     places = {host: scala_list([host]) for host in set(hosts)}
     wishes = scala_list([jvm.scala.Tuple2(number, places[host]) for number, host in enumerate(hosts)])
-    kind = getattr(getattr(jvm.scala.reflect, "ClassTag$"), "MODULE$").AnyRef()
+    kind = scala_object(jvm.scala.reflect, "ClassTag").AnyRef()
     made = context._jsc.sc().makeRDD(wishes, kind)
     return DataFrame(spark._jsparkSession.createDataset(made, jvm.org.apache.spark.sql.Encoders.INT()).toDF(), spark)
+
+
+def scala_object(package: Any, name: str) -> Any:
+    """The one instance of a Scala ``object``; Py4J knows it by the names that the compiler gives it."""
+    return getattr(getattr(package, f"{name}$"), "MODULE$")
 
 
 @contextmanager
