@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from rayyarn import extra_file, filesystem, fingerprint, hadoop, home
+from rayyarn import filesystem, fingerprint, hadoop, home
 from rayyarn.connection import FILES_FOLDER
 from rayyarn.errors import ConnectionUnusable, RayYarnError
+from rayyarn.extra_file import ExtraFile
 from rayyarn.units import format_size
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def changed(found: Connection) -> list[str]:
     """The files whose originals on this machine have other bytes than what was sent."""
     names = []
     for entry in found.files:
-        path = None if entry["modified"] is None else extra_file.parse(entry["source"]).path
+        path = _source(entry)
         if path is not None and path.is_file() and _original(entry) is None:
             try:
                 if str(fingerprint.of_archive(path)) != entry["fingerprint"]:
@@ -80,9 +81,14 @@ def _folder(found: Connection) -> Path:
     return where
 
 
+def _source(entry: dict[str, Any]) -> Path | None:
+    """Where the original was on the machine that sent it; None for one that was named by a URI."""
+    return None if entry["modified"] is None else ExtraFile(entry["name"], entry["source"]).path
+
+
 def _original(entry: dict[str, Any]) -> Path | None:
     """The file that was sent, when it is on this machine and untouched since."""
-    path = None if entry["modified"] is None else extra_file.parse(entry["source"]).path
+    path = _source(entry)
     if path is None or not path.is_file():
         return None
     status = path.stat()

@@ -31,7 +31,6 @@ from rayyarn.up_result import UpResult
 from rayyarn.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from rayyarn.archives import ShippedEnvironment
@@ -90,7 +89,7 @@ class Launch:
         preflight.check(self._spec, self._rm)
         spec = self._spec
         shipped = shipment.foresee(self._site, self._fs, spec.environment, spec.code, spec.files)
-        small = {one.name: "***" for one in shipped.files if one.staged is None}
+        small = {one.name: "***" for one in shipped.files if one.small}
         files = plan.Secrets("***", "***" if spec.env_vars else None, small)
         return UpResult(
             name=self._spec.name,
@@ -116,17 +115,17 @@ class Launch:
             shipped = self._ship()
             secrets = vault.make(self._site.yarn_id, self._spec.name, credentials, self._spec.env_vars)
             self._steps.undo("remove the secrets", secrets.remove)
-            small = sent_files.keep(shipped.files, secrets.files)
+            sent_files.keep(shipped.files, secrets.files)
             # Before the submit: YARN may have the application although its id never came back to us.
             self._steps.undo("kill what was submitted", lambda: self._kill_launched(secrets.generation))
             try:
-                app_id = self._submit(driver, shipped, secrets, small, lease=wait)
+                app_id = self._submit(driver, shipped, secrets, lease=wait)
             except RayYarnError as error:
                 if not shipment.is_gone(shipped, error):
                     raise
                 self._steps.reporter.note("a staged file that was there before is gone: staging again")
                 shipped = self._ship(again=True)
-                app_id = self._submit(driver, shipped, secrets, small, lease=wait)
+                app_id = self._submit(driver, shipped, secrets, lease=wait)
         winner = register.find(self._rm, self._spec.name)
         if winner is not None and winner.id != app_id:  # two `up`s at once: the lower id is the cluster
             self._kill(app_id)
@@ -152,11 +151,10 @@ class Launch:
         files = sent_files.send(self._site, self._fs, self._spec.files, recheck=recheck, steps=self._steps)
         return replace(shipped, files=files)
 
-    def _submit(
-        self, driver: Driver, shipped: ShippedEnvironment, secrets: Vault, small: Mapping[str, Path], *, lease: bool
-    ) -> str:
+    def _submit(self, driver: Driver, shipped: ShippedEnvironment, secrets: Vault, *, lease: bool) -> str:
         variables = str(secrets.variables) if secrets.variables else None
-        files = plan.Secrets(str(secrets.token), variables, {name: str(path) for name, path in small.items()})
+        small = {one.name: str(secrets.files / one.name) for one in shipped.files if one.small}
+        files = plan.Secrets(str(secrets.token), variables, small)
         document = self._document(shipped, files, lease=lease, launch=secrets.generation)
         with self._steps.step("skein's driver", limit=60):
             driver.ready()

@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 
 from rayyarn import extra_file, filesystem, fingerprint, stage
 from rayyarn.errors import StagingFailed
+from rayyarn.extra_file import ExtraFile
 from rayyarn.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from rayyarn.extra_file import ExtraFile
     from rayyarn.filesystem import FileSystem
     from rayyarn.fingerprint import Fingerprint
     from rayyarn.hadoop import Hadoop
@@ -34,10 +34,7 @@ _LIMIT = 900.0
 
 @dataclass(frozen=True)
 class SentFile:
-    """One file. ``modified`` (seconds since 1970) is that of the original, None for one on another file system.
-
-    ``staged`` None: it is small, and travels with the application.
-    """
+    """One file. ``modified`` (seconds since 1970) is that of the original, None for one on another file system."""
 
     name: str
     source: str
@@ -45,6 +42,11 @@ class SentFile:
     modified: float | None
     fingerprint: Fingerprint
     staged: Staged | None
+
+    @property
+    def small(self) -> bool:
+        """True when it travels with the application."""
+        return self.staged is None
 
     def entry(self, uri: str) -> dict[str, Any]:
         """As the connection document has it; ``uri``: where it lies for Spark and for other machines."""
@@ -60,8 +62,7 @@ def send(
         return ()
     with steps.step("files", limit=_LIMIT) as step:
 
-        def large(known: Fingerprint, one: ExtraFile, path: Path) -> Staged:
-            where = f"{stage.folder(site, 'files')}/{known}.{one.name}"
+        def large(where: str, known: Fingerprint, one: ExtraFile, path: Path) -> Staged:
             step.update(f"{one.name} ({format_size(path.stat().st_size)})")
             return stage.ensure(fs, where, _copier(path, known), limit=_LIMIT, step=step, recheck=recheck)
 
@@ -73,34 +74,26 @@ def send(
 
 def foresee(site: Hadoop, fs: FileSystem, files: Sequence[str]) -> tuple[SentFile, ...]:
     """What ``send`` would return, with nothing sent."""
-
-    def large(known: Fingerprint, one: ExtraFile, _path: Path) -> Staged:
-        where = f"{stage.folder(site, 'files')}/{known}.{one.name}"
-        there = fs.stat(where)
-        return stage.existing(fs, where) if there else stage.Staged(fs.uri(where), where, 0, 0, "private")
-
-    return tuple(_sent(site, one, large) for one in map(extra_file.parse, files))
+    return tuple(_sent(site, one, lambda where, *_: stage.foreseen(fs, where)) for one in map(extra_file.parse, files))
 
 
-def keep(files: Iterable[SentFile], folder: Path) -> dict[str, Path]:
-    """Copy the small ones into ``folder`` (0700, 0600), from where they are submitted; their paths by name.
+def keep(files: Iterable[SentFile], folder: Path) -> None:
+    """Copy the small ones into ``folder`` (0700, 0600), each under its name, from where they are submitted.
 
     Raises StagingFailed when one is not any more what it was.
     """
-    kept = {}
     for one in files:
-        if one.staged is None:
+        if one.small:
             folder.mkdir(mode=0o700, exist_ok=True)
-            kept[one.name] = folder / one.name
-            path = extra_file.parse(one.source).path
+            path = ExtraFile(one.name, one.source).path
             assert path is not None  # noqa: S101 - what is elsewhere is staged
-            handle = os.open(kept[one.name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            handle = os.open(folder / one.name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(handle, "wb") as sink:
                 _copier(path, one.fingerprint)(sink)
-    return kept
 
 
-def _sent(site: Hadoop, one: ExtraFile, large: Callable[[Fingerprint, ExtraFile, Path], Staged]) -> SentFile:
+def _sent(site: Hadoop, one: ExtraFile, large: Callable[[str, Fingerprint, ExtraFile, Path], Staged]) -> SentFile:
+    """``large``: what becomes of a large one, by its place, what it holds, its name and where it is here."""
     path = one.path
     if path is None:
         staged = _elsewhere(site, one.source)
@@ -111,7 +104,8 @@ def _sent(site: Hadoop, one: ExtraFile, large: Callable[[Fingerprint, ExtraFile,
         known = fingerprint.of_archive(path)
     except OSError as error:
         raise StagingFailed(f"{path} cannot be read: {error.strerror}", hint=f"ls -l {path}") from None
-    put = large(known, one, path) if status.st_size > SMALL else None
+    where = f"{stage.folder(site, 'files')}/{known}.{one.name}"
+    put = large(where, known, one, path) if status.st_size > SMALL else None
     return SentFile(one.name, one.source, status.st_size, status.st_mtime, known, put)
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from rayyarn import archives, environment, fingerprint, layer, runtime, sent_files, stage
 from rayyarn.archives import ShippedEnvironment, ShippedLayer
 from rayyarn.connection import FILES_FOLDER
-from rayyarn.stage import Staged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from rayyarn.filesystem import FileSystem
     from rayyarn.fingerprint import Fingerprint
     from rayyarn.hadoop import Hadoop
+    from rayyarn.stage import Staged
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def foresee(
         suffix = next(end for end in environment.ARCHIVE_SUFFIXES if found.location.endswith(end))
     code_layer = layer.code_layer(found.editable, code)
     layers = () if code_layer is None else (_foreseen(site, fs, "code", code_layer),)
-    archive = _staged(fs, f"{stage.folder(site, 'envs')}/{known}{suffix}")
+    archive = stage.foreseen(fs, f"{stage.folder(site, 'envs')}/{known}{suffix}")
     return ShippedEnvironment(
         found, known, archive, layers, _foreseen(site, fs, "runtime", runtime.runtime_layer()), sent
     )
@@ -152,11 +152,6 @@ def _all_staged(shipped: ShippedEnvironment) -> list[Staged]:
 
 
 def _foreseen(site: Hadoop, fs: FileSystem, kind: str, made: layer.Layer) -> ShippedLayer:
-    return ShippedLayer(made.fingerprint, _staged(fs, f"{stage.folder(site, kind)}/{made.name}"), made.python_paths)
-
-
-def _staged(fs: FileSystem, path: str) -> Staged:
-    status = fs.stat(path)
-    if status is not None:
-        return stage.existing(fs, path)
-    return Staged(fs.uri(path), path, 0, 0, "private")
+    return ShippedLayer(
+        made.fingerprint, stage.foreseen(fs, f"{stage.folder(site, kind)}/{made.name}"), made.python_paths
+    )

@@ -93,6 +93,11 @@ def existing(fs: FileSystem, path: str) -> Staged:
     return found
 
 
+def foreseen(fs: FileSystem, path: str) -> Staged:
+    """What ``ensure`` would return, with nothing written: size and time are 0 for what is not there yet."""
+    return existing(fs, path) if fs.stat(path) is not None else Staged(fs.uri(path), path, 0, 0, "private")
+
+
 def cached(fs: FileSystem, path: str) -> Staged | None:
     """What is remembered of ``path``, without asking the file system."""
     known = Memo(_MEMO).get(fs.uri(path))

@@ -119,6 +119,17 @@ def test_programs_on_the_edge_see_what_the_nodes_see(yarn, site, spec, folder, t
     assert files_here.changed(known()) == []
 
 
+def test_a_hash_in_the_path_is_part_of_it(yarn, site, folder):
+    kept = folder / "no #1.yaml"
+    kept.write_text("mine")
+    cluster.up(ClusterSpec(name="demo", workers=2, ready_timeout=0.1, files=(f"{kept}#one.yaml",)))
+    small = known().secret("token").parent / "files" / "one.yaml"
+    assert small.read_text() == "mine"
+    assert files_here.changed(known()) == []
+    kept.write_text("yours")
+    assert files_here.changed(known()) == ["one.yaml"]
+
+
 def test_another_edge_fetches_them(yarn, site, spec, folder, tmp_path, monkeypatch):
     cluster.up(spec)
     for path in folder.iterdir():
