@@ -15,8 +15,8 @@ from rayyarn.vault import Vault
 if TYPE_CHECKING:
     from rayyarn.connection import Connection
     from rayyarn.hadoop import Hadoop
-    from rayyarn.rm import App
     from rayyarn.state import ClusterStatus
+    from rayyarn.yarn_report import App
 
 
 def remembered(site: Hadoop, name: str, app_id: str) -> Connection | None:

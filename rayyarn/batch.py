@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from rayyarn.rm import App
     from rayyarn.spec import ClusterSpec
+    from rayyarn.yarn_report import App
 
 IfRunning = Literal["fail", "skip", "wait", "reuse"]
 _LOOK = 2.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayyarn import access, hadoop, register, spark_apps, state, store, teardown
 from rayyarn.errors import ClusterNotFound, RayYarnError, SpecError
-from rayyarn.rm import App, ResourceManager
+from rayyarn.rm import ResourceManager
 from rayyarn.steps import SILENT, Reporter, Steps
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rayyarn.state import ClusterStatus
     from rayyarn.teardown import DownResult
     from rayyarn.up_result import UpResult
+    from rayyarn.yarn_report import App
 
 
 @dataclass(frozen=True)

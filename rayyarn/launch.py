@@ -37,12 +37,13 @@ if TYPE_CHECKING:
     from rayyarn.filesystem import FileSystem
     from rayyarn.hadoop import Hadoop
     from rayyarn.placement import Placement
-    from rayyarn.rm import App, ResourceManager
+    from rayyarn.rm import ResourceManager
     from rayyarn.skein_am import Credentials
     from rayyarn.spec import ClusterSpec
     from rayyarn.state import ClusterStatus
     from rayyarn.steps import Steps
     from rayyarn.vault import Vault
+    from rayyarn.yarn_report import App
 
 # The other `up` has its application and needs a moment, or a JVM, to write a few small files.
 _DRAFT_LIMIT = 60.0

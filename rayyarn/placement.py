@@ -13,8 +13,9 @@ from rayyarn.units import format_size
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rayyarn.rm import Node, ResourceManager
+    from rayyarn.rm import ResourceManager
     from rayyarn.spec import ClusterSpec
+    from rayyarn.yarn_report import Node
 
 
 # Each is a service in the document for Skein, whose submit takes 5 s with so many instead of 1 (see adr/keep-beside).

@@ -9,8 +9,9 @@ from rayyarn.sizing import MIB
 from rayyarn.units import format_size
 
 if TYPE_CHECKING:
-    from rayyarn.rm import Node, Queue, ResourceManager
+    from rayyarn.rm import ResourceManager
     from rayyarn.spec import ClusterSpec
+    from rayyarn.yarn_report import Node, Queue
 
 
 def check(spec: ClusterSpec, rm: ResourceManager) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rayyarn.rm import LIVE, App, ResourceManager, app_order
+from rayyarn.yarn_report import LIVE, App, app_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from rayyarn.rm import ResourceManager
 
 TAG = "rayyarn"
 STOPPED = "stopped by `rayyarn down`"  # the diagnostics of a cluster that was taken down

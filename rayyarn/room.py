@@ -10,8 +10,9 @@ from rayyarn.sizing import MIB
 from rayyarn.units import format_size
 
 if TYPE_CHECKING:
-    from rayyarn.rm import Node, Queue, ResourceManager
+    from rayyarn.rm import ResourceManager
     from rayyarn.spec import ClusterSpec
+    from rayyarn.yarn_report import Node, Queue
 
 _FRESH = 2.0  # seconds: what was asked is good for so long, however often somebody looks
 

@@ -10,7 +10,8 @@ from rayyarn.spec import ClusterSpec
 
 if TYPE_CHECKING:
     from rayyarn.connection import Connection
-    from rayyarn.rm import App, ResourceManager
+    from rayyarn.rm import ResourceManager
+    from rayyarn.yarn_report import App
 
 
 def refuse_other(

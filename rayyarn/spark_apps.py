@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from rayyarn.errors import SparkAppNotFound
 
 if TYPE_CHECKING:
-    from rayyarn.rm import App, ResourceManager
+    from rayyarn.rm import ResourceManager
+    from rayyarn.yarn_report import App
 
 _ID = re.compile(r"application_\d+_\d+")
 _REST = "api/v1/applications"

@@ -12,7 +12,7 @@ from rayyarn import register, store
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rayyarn.rm import App
+    from rayyarn.yarn_report import App
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from rayyarn.errors import RayYarnError
 if TYPE_CHECKING:
     from rayyarn.filesystem import FileSystem
     from rayyarn.hadoop import Hadoop
-    from rayyarn.rm import App, ResourceManager
+    from rayyarn.rm import ResourceManager
     from rayyarn.steps import Step, Steps
+    from rayyarn.yarn_report import App
 
 _STOP_LIMIT = 15.0  # supervisors notice within a second and give Ray three
 _GONE_LIMIT = 60.0

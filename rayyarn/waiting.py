@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rayyarn.placement import Placement
-    from rayyarn.rm import App, ResourceManager
+    from rayyarn.rm import ResourceManager
     from rayyarn.skein_am import Credentials
     from rayyarn.spec import ClusterSpec
     from rayyarn.state import ClusterStatus
     from rayyarn.steps import Step, Steps
+    from rayyarn.yarn_report import App
 
 _LOOK = 0.1
 # Containers of one service that end before the first becomes ready: their cause is not chance.

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from rayyarn.environment import Environment
     from rayyarn.fingerprint import Fingerprint
-    from rayyarn.rm import Node, Queue
     from rayyarn.spec import ClusterSpec
+    from rayyarn.yarn_report import Node, Queue
 
 # One after the other they must end before the command's 10 s: a ResourceManager, what it knows, its nodes.
 MANAGER_LIMIT, YARN_LIMIT, NODES_LIMIT = 3.5, 6.0, 8.5

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rayyarn.hadoop import Hadoop
-    from rayyarn.rm import App, ResourceManager
+    from rayyarn.rm import ResourceManager
+    from rayyarn.yarn_report import App
 
 # Until the container runs: a master needs 3 s where there is room.
 _RUNS_LIMIT = 60.0

@@ -12,16 +12,16 @@ from rayyarn import preflight
 from rayyarn.doctor.finding import NOTE, OK, PROBLEM, Finding, of_error
 from rayyarn.doctor.running import Blocked
 from rayyarn.errors import YarnRefused
-from rayyarn.rm import Queue
 from rayyarn.sizing import MIB
 from rayyarn.units import format_size
+from rayyarn.yarn_report import Queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rayyarn.doctor.facts import Facts
-    from rayyarn.rm import Node
     from rayyarn.spec import ClusterSpec
+    from rayyarn.yarn_report import Node
 
 _SKEW_SEEN, _SKEW_HARMFUL = 5.0, 300.0  # seconds; from 300 on tokens and certificates are refused
 _NODES_HINT = "yarn node -list -all -showDetails"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rayyarn.hadoop import Hadoop
     from rayyarn.logs.container import Container
-    from rayyarn.rm import App
+    from rayyarn.yarn_report import App
 
 # NodeManagers send what they have when the application ends: seconds, unless there is much of it.
 _COLLECTED_LIMIT = 60.0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rayyarn.hadoop import Hadoop
-    from rayyarn.rm import App
+    from rayyarn.yarn_report import App
 
 _LIMIT = 600.0  # seconds: logs of gigabytes come over the network
 _HELLO = re.compile(rb"\b(head-\d+|worker-\d+) in (container_\S+) on ")  # the first words of our supervisor

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rayyarn.hadoop import Hadoop
-    from rayyarn.rm import App, ResourceManager
+    from rayyarn.rm import ResourceManager
+    from rayyarn.yarn_report import App
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rayyarn.hadoop import Hadoop
-    from rayyarn.rm import App, ResourceManager
+    from rayyarn.rm import ResourceManager
+    from rayyarn.yarn_report import App
 
 _EVERY = 1.0  # seconds between two looks at the files
 _CONTAINERS_EVERY = 5.0  # and at which containers there are

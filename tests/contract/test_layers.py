@@ -15,7 +15,7 @@ LEVELS = {
     "errors": 0,
     "units": 1, "home": 1, "store": 1, "sizing": 1, "editable": 1, "loose_version": 1, "gzip_stream": 1,
     "prctl": 1, "up_result": 1, "web_link": 1,
-    "extra_file": 2, "steps": 2, "setting": 2, "diagnose": 2, "memo": 2, "connection": 2,
+    "yarn_report": 2, "extra_file": 2, "steps": 2, "setting": 2, "diagnose": 2, "memo": 2, "connection": 2,
     "spec": 3, "settings_file": 3, "fingerprint": 3, "archive_index": 3, "hadoop": 3,
     "settings": 4, "environment": 4, "layer": 4, "rm": 4, "filesystem": 4, "skein_am": 4, "mini": 4,
     "pack": 5, "register": 5, "runtime": 5, "vault": 5, "stage": 5, "preflight": 5, "lease": 5, "room": 5,
@@ -32,7 +32,8 @@ LEVELS = {
 # What runs in containers, where only ray, pyarrow and skein's client are there. The doors of
 # the file system and of the ResourceManager need nothing.
 CONTAINER_MAY_IMPORT = {
-    "errors", "prctl", "units", "home", "store", "connection", "skein_am", "hadoop", "filesystem", "rm", "spark_apps"
+    "errors", "prctl", "units", "home", "store", "connection", "skein_am", "hadoop", "filesystem", "rm", "spark_apps",
+    "yarn_report",
 }  # fmt: skip
 # (who, whom): imported inside a function, upwards, for a reason that stands there.
 EXCEPTIONS = {("hadoop", "mini")}  # the mini cluster is a Hadoop to be found like any other

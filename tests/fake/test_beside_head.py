@@ -12,7 +12,7 @@ from rayyarn.container.beside import Beside
 from rayyarn.container.executors import Answer, Executors
 from rayyarn.container.keep import Keep
 from rayyarn.container.post import Post
-from rayyarn.rm import App
+from rayyarn.yarn_report import App
 
 HOSTS = ("n1", "n2", "n3")
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from rayyarn import cluster, connection, dashboard, rm, store, web_link
+from rayyarn import cluster, connection, dashboard, store, web_link, yarn_report
 from rayyarn.connection import local_path
 from rayyarn.errors import ClusterNotFound, DashboardRefused, NotReady
 from rayyarn.spec import ClusterSpec
@@ -120,4 +120,4 @@ def test_a_link_is_moved_to_an_address_that_works(url, moved):
 
 def test_an_application_without_a_page_has_none():
     entry = {"id": "application_1_0001", "state": "ACCEPTED", "trackingUrl": "N/A"}
-    assert rm._app(entry, "http://rm:8088").page == ""
+    assert yarn_report.read_app(entry, "http://rm:8088").page == ""

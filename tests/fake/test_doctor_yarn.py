@@ -116,13 +116,13 @@ def test_queues(edge):
 
 
 def test_rights_on_a_queue(edge, monkeypatch):
-    from rayyarn import rm
+    from rayyarn import rm, yarn_report
 
     edge.manager.settings["yarn.acl.enable"] = "true"
     assert "does not tell who may use it" in edge.look()["queue"].text
     tree = {"queueName": "root", "queueAcls": NOBODY,
             "queues": {"queue": [{"queueName": "default", "queueAcls": NOBODY}]}}  # fmt: skip
-    monkeypatch.setattr(rm.ResourceManager, "queues", lambda _: list(rm._queues(tree, "")))
+    monkeypatch.setattr(rm.ResourceManager, "queues", lambda _: list(yarn_report.read_queues(tree, "")))
     found = edge.look()["queue"]
     assert (found.verdict, found.text) == ("problem", "root.default does not name me among its users")
     tree["queueAcls"] = EVERYBODY  # what is allowed above is allowed below

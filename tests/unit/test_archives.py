@@ -10,8 +10,8 @@ from test_stage import viewfs
 
 from rayyarn import archives, filesystem, inventory, pack, stage
 from rayyarn.errors import EnvironmentUnusable, StagingFailed
-from rayyarn.rm import App
 from rayyarn.steps import Reporter, Steps
+from rayyarn.yarn_report import App
 
 
 class Heard(Reporter):

@@ -7,9 +7,9 @@ import pytest
 from rayyarn import placement, spark_apps
 from rayyarn.errors import HostsUnusable, RequestTooLarge, SparkAppNotFound, SpecError
 from rayyarn.placement import ANYWHERE, Placement
-from rayyarn.rm import App, Node
 from rayyarn.room import Room
 from rayyarn.spec import ClusterSpec, WorkerSpec
+from rayyarn.yarn_report import App, Node
 
 GIB = 1 << 30
 ETL = "application_1_0007"

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from rayyarn import register, state, store
-from rayyarn.rm import App, app_order
 from rayyarn.state import join
+from rayyarn.yarn_report import App, app_order
 
 APP = App("application_1_0002", "rayyarn-demo", "me", "etl", "RUNNING", "UNDEFINED", "",
           tuple(register.tags("demo", "abc", "9f31", 2)), 10_000, 0, "n1:7000", 0.1)  # fmt: skip
