@@ -154,11 +154,9 @@ def test_workers_follow_the_executors_and_one_in_use_stays(three: Any, etl: Prog
         assert etl.ask("kill 1") == "kill True"
         busy = see(three, lambda one: old in one["kept"]["stays"], 60)
         assert busy["kept"]["stays"][old].startswith("in use: ")
-        print(busy["kept"])
         assert holder.ask("") == "an object"
         time.sleep(2 * GRACE)
         held = see(three, lambda one: old in one["kept"]["stays"], 10)
-        print(held["kept"])
         assert workers(held) == {old, new}
         assert holder.ask("") == "free"
         left = see(three, lambda one: workers(one) == {new} and one["state"] == "ready", 60)
