@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 QUEUES = {"default": 70, "adhoc": 30}  # guaranteed shares in per cent; each may grow to everything
 APP_LOGS = "/app-logs"
+SHARED = ("envs", "code")  # what Ray's and Spark's containers both unpack; see ``rayyarn.stage.KINDS``
 
 _LOG4J = """\
 log4j.rootLogger=INFO,console
@@ -84,6 +85,12 @@ def core_site(shape: Shape) -> Properties:
         # Not file:///, with which Skein cannot submit: a view whose everything is one folder of this machine.
         properties["fs.viewfs.mounttable.mini.linkFallback"] = f"file://{shape.folder}/fs"
         properties["fs.viewfs.mounttable.mini.homedir"] = "/user"
+        # Spark names a file that it ships by the target of the mount it lies in, Skein by the mount: to YARN these are
+        # two files, and each node would unpack the environment twice. A folder with a mount point below it has no
+        # target (ViewFs.resolvePath), so Spark leaves its files' names as they are.
+        for kind in SHARED:
+            point = f"/user/{shape.user}/.rayyarn/{kind}/.mount"
+            properties[f"fs.viewfs.mounttable.mini.link.{point}"] = f"file://{shape.folder}/fs{point}"
     return properties
 
 
@@ -93,8 +100,8 @@ def shell_site(shape: Shape) -> Properties:
     With linkFallback, listing the root fails without libhadoop.so (URI scheme is not "file"); with linkMergeSlash,
     FileContext lists wrong paths, which breaks ``yarn logs``. The shell uses no FileContext, all others do not list /.
     """
-    properties = core_site(shape)
     link = "fs.viewfs.mounttable.mini.link"
+    properties = {key: value for key, value in core_site(shape).items() if not key.startswith(f"{link}.")}
     if f"{link}Fallback" in properties:
         properties[f"{link}MergeSlash"] = properties.pop(f"{link}Fallback")
     return properties

@@ -66,6 +66,17 @@ def test_without_hdfs_the_default_file_system_is_a_view_of_one_folder():
     assert core["fs.viewfs.mounttable.mini.linkFallback"] == "file:///home/me/.rayyarn/mini/default/fs"
 
 
+def test_folders_of_what_ray_and_spark_share_have_a_mount_point_except_in_the_shell():
+    points = {
+        f"fs.viewfs.mounttable.mini.link./user/me/.rayyarn/{kind}/.mount": f"file:///home/me/.rayyarn/mini/default/fs"
+        f"/user/me/.rayyarn/{kind}/.mount"
+        for kind in ("envs", "code")
+    }
+    assert points.items() <= properties(conf.files(shape()), "conf/core-site.xml").items()
+    shell = properties(conf.files(shape()), "conf-shell/core-site.xml")
+    assert sorted(key for key in shell if ".link" in key) == ["fs.viewfs.mounttable.mini.linkMergeSlash"]
+
+
 def test_with_hdfs_the_datanode_is_announced_by_its_own_address():
     files = conf.files(shape(hdfs=True))
     core, hdfs = properties(files, "conf/core-site.xml"), properties(files, "conf/hdfs-site.xml")

@@ -123,14 +123,12 @@ def test_spark_and_ray_in_one_program(ry: Callable[..., Run], cluster: dict[str,
     executor = next(line.split() for line in lines if line.startswith("executor"))
     assert executor[2] == "True"
     fetched, cached = map(int, executor[3].split(",")[:2])
-    if hadoop.find(yarn.conf_dir).default_fs.startswith("viewfs:"):
-        # Spark asks for a mount's target, Skein for the mount: two names, and two copies on a node.
-        assert fetched + cached > 500 << 20
-    else:
-        assert cached > 500 << 20, "the executor unpacked the environment again instead of sharing Ray's copy"
-        assert fetched < 600 << 20  # Spark's own jars, the first time
     assert "count 1000 2" in lines
     assert any("spark.executor.memory='512m', not '600m'" in line for line in lines if line.startswith("refused"))
+    if yarn.mini is not None or not hadoop.find(yarn.conf_dir).default_fs.startswith("viewfs:"):
+        # Elsewhere Spark names what lies in a viewfs by its target and Skein does not: each has a copy of its own.
+        assert cached > 500 << 20, "the executor unpacked the environment again instead of sharing Ray's copy"
+        assert fetched < 600 << 20  # Spark's own jars, the first time
 
 
 SUBMITTED = """
