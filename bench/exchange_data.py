@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-ROWS = int(os.environ.get("BENCH_ROWS", "6000000"))
+ROWS = int(os.environ.get("BENCH_ROWS", "10000000"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 COLUMNS = [
     "id", "cast(id % 1000 as int) k", "cast(pmod(hash(id), 7) as short) g",

@@ -72,14 +72,20 @@ class JvmCargo(Cargo):
 
     def _arrow_schema(self) -> Any:
         import pyarrow as pa
+        from py4j.protocol import Py4JError, Py4JJavaError
 
         package = self.spark.sparkContext._jvm.org.apache.spark.sql.execution.arrow
         converters = spark_side.scala_object(package, "ArrowConverters")
         zone = self.spark.conf.get("spark.sql.session.timeZone")
+        large = self.spark.conf.get("spark.sql.execution.arrow.useLargeVarTypes", "false") == "true"
         options = [self._frame._jdf.schema(), zone, False]  # not an error here: fields of one name are refused before
-        if _arguments(converters, "createEmptyArrowBatch") > len(options):  # since Spark 4
-            options.append(self.spark.conf.get("spark.sql.execution.arrow.useLargeVarTypes", "false") == "true")
-        return pa.ipc.open_stream(bytes(converters.createEmptyArrowBatch(*options))).schema
+        try:
+            found = converters.createEmptyArrowBatch(*options, large)
+        except Py4JJavaError:
+            raise
+        except Py4JError:  # no such method: before Spark 4
+            found = converters.createEmptyArrowBatch(*options)
+        return pa.ipc.open_stream(bytes(found)).schema
 
 
 class PythonCargo(Cargo):
@@ -102,13 +108,13 @@ def load(frame: Any, path: str | None) -> Cargo:
     if path not in (None, *PATHS):
         raise UsageError(f"there is no path {path!r} from Spark to Ray", hint='to_ray(df, path="jvm")   # or "python"')
     schema.refuse(_schema(frame))
-    if path == "python" or (path is None and not _has_door(frame)):
+    if path == "python" or spark_side.is_connect(frame) or not _has_door(frame):
+        if path == "jvm":
+            raise ExchangeRefused(
+                'the path "jvm" needs a classic session and Dataset.toArrowBatchRdd; this one has not got both',
+                hint="to_ray(df)   # takes the path that works",
+            )
         return PythonCargo(frame)
-    if not _has_door(frame):
-        raise ExchangeRefused(
-            'the path "jvm" needs a classic session and Dataset.toArrowBatchRdd, and this one has neither or not both',
-            hint="to_ray(df)   # takes the path that works",
-        )
     return JvmCargo(frame)
 
 
@@ -127,12 +133,12 @@ def _schema(frame: Any) -> Any:
 
 
 def _has_door(frame: Any) -> bool:
-    if spark_side.is_connect(frame):
+    """Asked of the one method: to walk through all of them is a thousand calls of Py4J, and half a second."""
+    from py4j.protocol import Py4JJavaError
+
+    nothing = frame.sparkSession.sparkContext._gateway.new_array(frame.sparkSession._jvm.java.lang.Class, 0)
+    try:
+        frame._jdf.getClass().getMethod("toArrowBatchRdd", nothing)
+    except Py4JJavaError:
         return False
-    return _arguments(frame._jdf, "toArrowBatchRdd") is not None
-
-
-def _arguments(thing: Any, name: str) -> Any:
-    """How many arguments the method ``name`` of a Java object takes at the least; None when it has none such."""
-    found = [method for method in thing.getClass().getMethods() if method.getName() == name]
-    return min((method.getParameterCount() for method in found), default=None)
+    return True

@@ -48,7 +48,7 @@ def setting(spark: Any, key: str, default: str) -> str:
     with suppress(Exception):  # Connect may not show settings of its server's application
         found = spark.conf.get(key, None)
     if found is None and not is_connect(spark):
-        found = spark.sparkContext.getConf().get(key, default)
+        found = spark.sparkContext._jsc.getConf().get(key, default)  # PySpark's own copies them one by one
     return default if found is None else str(found)
 
 
@@ -103,14 +103,11 @@ def settings_in_tasks(spark: Any) -> Iterator[None]:
     that was made of a plan has none, and would run under the defaults: seen with 4.3, where ``maxRecordsPerBatch`` of a
     UDF inside the DataFrame was forgotten.
     """
-    context, java = spark.sparkContext, spark._jsparkSession
-    found = java.sessionState().conf().getAllConfs().iterator()
-    before = {}
-    while found.hasNext():
-        pair = found.next()
-        if pair._1().startswith("spark"):
-            before[pair._1()] = context.getLocalProperty(pair._1())
-            context.setLocalProperty(pair._1(), pair._2())
+    context, java = spark.sparkContext._jsc.sc(), spark._jsparkSession
+    known = context.getLocalProperties()  # of this thread
+    before = known.clone()
+    # Not public, SQLConf.settings: a map of Java's, so that all goes in one call of Py4J and not in eight a setting.
+    known.putAll(java.sessionState().conf().settings())
     kind = spark._jvm
     for part in java.getClass().getName().split("."):
         kind = getattr(kind, part)
@@ -119,8 +116,7 @@ def settings_in_tasks(spark: Any) -> Iterator[None]:
         yield
     finally:
         with suppress(Exception):  # the session may be gone
-            for key, value in before.items():
-                context.setLocalProperty(key, value)
+            context.setLocalProperties(before)
 
 
 @contextmanager
