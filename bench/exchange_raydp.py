@@ -44,7 +44,7 @@ def main() -> None:
             _node_ip_address="127.0.0.1", log_to_driver=False, logging_level="ERROR",
         )  # fmt: skip
         ray.data.DataContext.get_current().enable_progress_bars = False
-        spark = raydp.init_spark("bench", num_executors=2, executor_cores=1, executor_memory="2g", configs={
+        spark = raydp.init_spark("bench", num_executors=2, executor_cores=1, executor_memory="3g", configs={
             "spark.driver.memory": "1g", "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false",
             "spark.executor.extraJavaOptions": _OPENS, "spark.driver.extraJavaOptions": _OPENS,
             "spark.ray.raydp_app_master.extraJavaOptions": _OPENS, "spark.locality.wait": "0s",

@@ -29,6 +29,9 @@ def of(folder: Path, logs: Path) -> dict[str, str]:
         # Each process that spills or restores maps the whole store, which YARN counts for each. Of Ray's four and four
         # the first two were enough to have a container killed (5 GB through a store of 0.9 GB in 3.5 GB, Ray 2.60).
         "RAY_max_io_workers": "1",
+        # A head that is lost ends the application, and is not waited for: one of Ray's agents whose raylet was killed
+        # with the head's supervisor wanted to tell the GCS, for Ray's 60 s, and was left behind for as long.
+        "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
         **users,
         FILES_FOLDER: str(folder),
         "HOME": str(folder),  # YARN says /home/, which nobody may write

@@ -55,6 +55,7 @@ class Receiver:
         self._budget, self._used = 2 * block_size, 0
         self._room = threading.Condition()
         self._making = threading.Semaphore(2)
+        self._joining = threading.Lock()
         self._pages = Pages()
         self._out: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._sent_schema = b""  # with ``framed_schema``: the schema that the blocks have
@@ -224,10 +225,11 @@ class Receiver:
                 number, attempt.blocks = attempt.blocks, attempt.blocks + 1
                 attempt.on_the_way += 1
             try:
-                block = pa.Table.from_batches(batches)
-                if len(batches) > 1:
-                    block = block.combine_chunks()
+                block, parts = pa.Table.from_batches(batches), len(batches)
                 del batches
+                if parts > 1:
+                    with self._joining:  # while it lasts the bytes are there twice
+                        block = block.combine_chunks()
                 with attempt.lock:
                     attempt.rows += block.num_rows
                     attempt.size += block.nbytes
