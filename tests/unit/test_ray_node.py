@@ -3,6 +3,7 @@
 import io
 import json
 import stat
+import sys
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -140,20 +141,61 @@ def test_the_port_is_read_from_the_session_itself(world):
     assert world.node.gcs_port() == 41234
 
 
+@pytest.fixture
+def rays_node(monkeypatch):
+    """A class like Ray's ``Node``, where the hook finds it, that writes down what it starts."""
+
+    class Node:
+        def __init__(self, head=False):
+            self.started = []
+            if head:
+                self.start_monitor()
+                self.start_api_server(include_dashboard=False, raise_on_failure=False)
+            self.start_log_monitor()
+            self.started.append("raylet")
+
+        def start_monitor(self):
+            self.started.append("monitor")
+
+        def start_log_monitor(self):
+            self.started.append("log monitor")
+
+        def start_api_server(self, *, include_dashboard, raise_on_failure):
+            self.started.append("dashboard")
+
+    for name in ("ray", "ray._private", "ray._private.node"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(Node=Node))
+    return Node
+
+
+@pytest.mark.parametrize(
+    ("dashboard", "started"),
+    [(False, ["raylet", "monitor", "log monitor"]), (None, ["dashboard", "raylet", "monitor", "log monitor"])],
+)
+def test_the_hook_puts_off_what_nobody_waits_for(dashboard, started, rays_node):
+    ray_hook.prepare(SimpleNamespace(ray_client_server_port=10001, include_dashboard=dashboard), True)
+    assert rays_node(head=True).started == started
+    assert rays_node().started == ["raylet", "log monitor"]
+
+
+@pytest.mark.usefixtures("rays_node")
 @pytest.mark.parametrize("head", [True, False])
 def test_the_hook_turns_ray_client_off_on_the_head(head):
-    params = SimpleNamespace(ray_client_server_port=10001)
+    params = SimpleNamespace(ray_client_server_port=10001, include_dashboard=False)
     ray_hook.prepare(params, head)
     assert params.ray_client_server_port == (None if head else 10001)
 
 
+@pytest.mark.usefixtures("rays_node")
 @pytest.mark.parametrize("head", [True, False])
 def test_the_hook_has_ray_write_its_logs_where_yarn_keeps_them(head, tmp_path, monkeypatch):
     kept = tmp_path / "container_1"
     kept.mkdir(mode=0o710)
     monkeypatch.setenv(ray_hook.LOGS, str(kept))
     monkeypatch.setenv("SKEIN_APPLICATION_ID", "application_1795_0007")
-    params = SimpleNamespace(ray_client_server_port=10001, temp_dir=str(tmp_path / "r1"), session_name=None)
+    params = SimpleNamespace(
+        ray_client_server_port=10001, include_dashboard=False, temp_dir=str(tmp_path / "r1"), session_name=None
+    )
     ray_hook.prepare(params, head)
     ray_hook.prepare(params, head)  # a second time finds it all
     session = tmp_path / "r1" / "session_1795_0007"

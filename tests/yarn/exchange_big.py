@@ -64,13 +64,12 @@ def many(cluster, spark, partitions):
     gone = made.transfer
     numbers = [row for batch in made.iter_batches(batch_format="numpy") for row in batch["id"].tolist()]
     began = time.monotonic()
-    lent = cluster.to_spark(made, spark)
-    total = lent.agg(F.count("id"), F.sum("id")).first()
+    with watched(cluster, spark) as back, cluster.lease():
+        total = cluster.to_spark(made, spark).agg(F.count("id"), F.sum("id")).first()
     seconds = time.monotonic() - began
-    cluster.release(lent)
-    del made, lent
+    del made
     say("many", partitions=partitions, rows=gone.rows, blocks=gone.blocks, seconds=round(gone.seconds, 1),
-        ordered=numbers == list(range(3 * partitions)), back_seconds=round(seconds, 1), there=there,
+        ordered=numbers == list(range(3 * partitions)), back_seconds=round(seconds, 1), there=there, back=back,
         exact=list(total) == [len(numbers), sum(numbers)], left=settled(before))  # fmt: skip
 
 
