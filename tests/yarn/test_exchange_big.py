@@ -42,8 +42,10 @@ def seen(yarn: Yarn) -> Seen:
     """What all checks said on Spark 3.5."""
     found = run(yarn, spark_35(), [], ["exchange_checks.py"], ["exchange_checks.py", "nodes_die"], limit=2000)
     title(found, "all checks")
+    print("| fault | path | rows received | rows accepted | s | blocks left |")
     for one in found["fault"]:
-        print(f"| {one['name']} | {one['path']} | {one.get('rows', one.get('failed'))} | {one['left']} |")
+        rows = f"{one.get('received', '')} | {one.get('rows', one.get('failed'))}"
+        print(f"| {one['name']} | {one['path']} | {rows} | {one['seconds']} | {one['left']} |")
     return found
 
 
