@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rayyarn import store
-from rayyarn.container import processes, sockets
+from rayyarn.container import processes, ray_hook, sockets
 from rayyarn.container.dashboard_state import Board, DashboardState
 from rayyarn.units import format_size
 
@@ -43,13 +43,12 @@ _FULL = 0.90
 
 
 class Dashboard:
-    """The dashboard of the head in ``folder``; ``ray`` gives the process id of its ``ray start``."""
+    """The dashboard of the head in ``folder``."""
 
     def __init__(
         self,
         post: Post,
         jobs: Jobs,
-        ray: Callable[[], int | None],
         folder: Path,
         logs: Path,
         environ: Mapping[str, str],
@@ -58,9 +57,9 @@ class Dashboard:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``users``: who may look at it."""
-        self._post, self._jobs, self._ray, self._logs, self._clock = post, jobs, ray, logs, clock
+        self._post, self._jobs, self._logs, self._clock = post, jobs, logs, clock
         self._environ, self._users = dict(environ), list(users)
-        self._token, self._folder = folder / "token", folder / "dashboard"
+        self._token, self._folder, self._noted = folder / "token", folder / "dashboard", folder / ray_hook.DASHBOARD
         self._board, self._state = Board(self._folder), DashboardState()
         self._key = os.urandom(32).hex()
         self._listener: socket.socket | None = None
@@ -156,7 +155,7 @@ class Dashboard:
         if not need:
             self._refuse(self._no_room())
             return
-        command = own_command(self._ray(), modules)
+        command = own_command(self._noted, modules)
         if command is None:
             self._refuse("the Ray of this cluster has no dashboard: its environment needs ray[default]")
             return
@@ -210,19 +209,17 @@ class Dashboard:
             self._board.tell(state)
 
 
-def own_command(ray: int | None, modules: str) -> list[str] | None:
+def own_command(noted: Path, modules: str) -> list[str] | None:
     """How this Ray starts its dashboard with ``modules`` (empty: all); None when it cannot.
 
-    ``--include-dashboard=false`` leaves out the pages, not the process: ``ray start`` runs ``dashboard.py`` all the
-    same, without modules and without pages (``start_api_server`` in ray/_private/services.py, 2.52 to 2.60). Its
+    ``noted``: the command that ``ray start`` would have run (see ``ray_hook``), without modules and without pages. Its
     arguments are right for this version and this session, and only those that make it so bare are changed.
     """
-    for pid in processes.descendants(ray) if ray else ():
-        with suppress(OSError):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
-            if any(word.endswith("/dashboard/dashboard.py") for word in words):
-                return None if "--minimal" in words else _with_pages(words, modules)
-    return None
+    try:
+        words = json.loads(noted.read_text())
+    except FileNotFoundError:
+        return None
+    return None if "--minimal" in words else _with_pages(words, modules)
 
 
 def _with_pages(words: list[str], modules: str) -> list[str]:

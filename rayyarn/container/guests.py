@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from rayyarn.container.dashboard import Dashboard
     from rayyarn.container.post import Post
-    from rayyarn.container.ray_node import RayNode
 
 
 class Guests:
@@ -22,15 +21,13 @@ class Guests:
         self._jobs, self._dashboard = jobs, dashboard
 
     @classmethod
-    def of_head(
-        cls, post: Post, node: RayNode, folder: Path, logs: Path, environ: Mapping[str, str], told: dict[str, Any]
-    ) -> Self:
-        """Those of the head ``node``; ``told``: what its container was told."""
+    def of_head(cls, post: Post, folder: Path, logs: Path, environ: Mapping[str, str], told: dict[str, Any]) -> Self:
+        """Those of the head in ``folder``; ``told``: what its container was told."""
         from rayyarn.container.dashboard import Dashboard  # no worker needs it
 
         jobs = Jobs(post, folder, logs, environ, size=post.state.memory, room=told["heap"])
         users = told.get("viewers", ())
-        return cls(jobs, Dashboard(post, jobs, lambda: node.pid, folder, logs, environ, users=users))
+        return cls(jobs, Dashboard(post, jobs, folder, logs, environ, users=users))
 
     @property
     def pids(self) -> set[int]:

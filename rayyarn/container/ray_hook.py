@@ -2,33 +2,36 @@
 
 The only seam through which Ray Client's server can be left out: ``--ray-client-server-port 0`` is rejected and leaving
 the flag away means port 10001 (ray 2.60). Ray Client would be one more open port and 90 MB for nobody. And the only one
-through which the session gets a name that is known before, so that its ``logs`` can be put elsewhere. Of a Ray without
-its dashboard it leaves out the dashboard's process, whose only module then says that usage is not reported: 110 MB, and
-a head that waits for it. And it puts off what nobody waits for until the node has joined (Ray 2.60).
+through which the session gets a name that is known before, so that its ``logs`` can be put elsewhere. And through which
+a head need not wait for what nobody asked for (Ray 2.60): its dashboard's process, which ``--include-dashboard=false``
+leaves without pages and not out, 110 MB with one module that says that usage is not reported; and two other processes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
 LOGS = "RAYYARN_RAY_LOGS"  # the folder that shall hold the log files of Ray's session
+# How this Ray would have started its dashboard: a list of words, in the container's folder. For ``dashboard``.
+DASHBOARD = "ray-dashboard.json"
 # Python processes that start beside the raylet's own two, and compete with them for a second or two of each core: what
 # prints workers' output at drivers, and what answers `ray status`.
 _LATER = ("start_log_monitor", "start_monitor")
 
 
 def prepare(ray_params: Any, head: bool) -> None:
-    """Turn Ray Client's server off, and have Ray write its log files where YARN keeps a container's."""
+    """Leave out and put off what is said above, and have Ray write its log files where YARN keeps a container's."""
     from ray._private.node import Node
 
     if head:
         ray_params.ray_client_server_port = None
     if ray_params.include_dashboard is False:
-        Node.start_api_server = lambda *_, **__: None
+        Node.start_api_server = _noting(Node.start_api_server, Path.cwd() / DASHBOARD)
     _put_off(Node)
     if folder := os.environ.get(LOGS):
         _keep_logs(ray_params, folder)
@@ -46,6 +49,31 @@ def _keep_logs(ray_params: Any, folder: str) -> None:
     session.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         (session / "logs").symlink_to(folder, target_is_directory=True)
+
+
+class _Noted(BaseException):
+    """Ends ``start_api_server`` where it would start the process; it catches and logs what is an Exception."""
+
+
+def _noting(start: Any, file: Path) -> Any:
+    """``start``, which starts Ray's dashboard, without the start: the command is written to ``file``."""
+
+    def note(command: list[str], *_: Any, **__: Any) -> None:
+        file.write_text(json.dumps(command))
+        raise _Noted
+
+    @wraps(start)
+    def noted(self: Any, **options: Any) -> None:
+        from ray._private import services
+
+        whole, services.start_ray_process = services.start_ray_process, note
+        try:
+            with contextlib.suppress(_Noted):
+                start(self, **options)
+        finally:
+            services.start_ray_process = whole
+
+    return noted
 
 
 def _put_off(node: Any) -> None:

@@ -271,7 +271,7 @@ def main() -> int:
     if head:
         last_moments.say_why_first(post)
     limits = Limits(told.get("idle_timeout", 0), told.get("max_lifetime", 0), Activity(token))
-    guests = Guests.of_head(post, node, folder, logs, environ, told) if head else None
+    guests = Guests.of_head(post, folder, logs, environ, told) if head else None
     beside = _beside(told["keep_beside"], post) if "keep_beside" in told else None
     wanted, lease = told.get("wanted"), told.get("lease", False)
     return Supervisor(post, node, token, wanted=wanted, lease=lease, limits=limits, guests=guests, beside=beside).run()

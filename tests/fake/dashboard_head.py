@@ -1,6 +1,6 @@
 """A head's container with a dashboard and without Ray: real processes play Ray's, a dictionary the master."""
 
-import os
+import json
 import sys
 import time
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 from supervised import Master
 
 from rayyarn import store
-from rayyarn.container import dashboard, processes
+from rayyarn.container import dashboard, ray_hook
 from rayyarn.container.dashboard import Dashboard
 from rayyarn.container.dashboard_state import Board
 from rayyarn.container.jobs import Jobs
@@ -16,12 +16,10 @@ from rayyarn.container.post import Post
 from rayyarn.store import Job
 
 MIB, GIB = 1 << 20, 1 << 30
-# What `ray start` runs: without pages it listens nowhere, with pages it has children and a port of its own choice.
+# Ray's dashboard: it has children, and a port of its own choice.
 PROGRAM = """
 import os, socket, subprocess, sys, time
 words = dict(word.partition("=")[::2] for word in sys.argv[1:])
-if "--disable-frontend" in words:
-    time.sleep(600)
 open(words["--log-dir"] + "/argv", "w").write(repr(sys.argv[1:]) + os.environ["DASHBOARD_METRIC_PORT"])
 if os.path.exists(words["--log-dir"] + "/broken"):
     sys.exit("no")
@@ -51,7 +49,7 @@ class Here:
             "--disable-frontend",
             *(["--minimal"] if minimal else []),
         ]
-        self.bare = processes.start([sys.executable, str(script), *words], self.environ, folder / "bare")
+        (folder / ray_hook.DASHBOARD).write_text(json.dumps([sys.executable, str(script), *words]))
         self.master = Master()
         self.master.pages = []
         self.master.add_page = lambda *page: self.master._reach() or self.master.pages.append(page)
@@ -59,10 +57,7 @@ class Here:
         self.post = Post(self.master, state)
         clock = lambda: self.now  # noqa: E731
         self.jobs = Jobs(self.post, folder, self.logs, self.environ, size=size, room=room, clock=clock)
-        self.made = Dashboard(
-            self.post, self.jobs, os.getpid, folder, self.logs, self.environ,
-            users=["me"], clock=clock,
-        )  # fmt: skip
+        self.made = Dashboard(self.post, self.jobs, folder, self.logs, self.environ, users=["me"], clock=clock)
         self.board = Board(folder / "dashboard")
 
     def look(self):
@@ -87,8 +82,6 @@ class Here:
         self.jobs.look()
 
     def close(self):
-        self.bare.kill()
-        self.bare.wait()
         for process in (self.made._pages, self.made._gate):
             if process is not None:
                 dashboard._end(process)

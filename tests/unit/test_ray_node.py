@@ -161,10 +161,16 @@ def rays_node(monkeypatch):
             self.started.append("log monitor")
 
         def start_api_server(self, *, include_dashboard, raise_on_failure):
-            self.started.append("dashboard")
+            try:
+                services.start_ray_process(["python", "dashboard.py", "--port=8265"], "dashboard", fate_share=True)
+            except Exception:
+                self.started.append("an error")
+            else:
+                self.started.append("dashboard")
 
+    services = SimpleNamespace(start_ray_process=lambda *_, **__: None)
     for name in ("ray", "ray._private", "ray._private.node"):
-        monkeypatch.setitem(sys.modules, name, SimpleNamespace(Node=Node))
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(Node=Node, services=services))
     return Node
 
 
@@ -172,10 +178,15 @@ def rays_node(monkeypatch):
     ("dashboard", "started"),
     [(False, ["raylet", "monitor", "log monitor"]), (None, ["dashboard", "raylet", "monitor", "log monitor"])],
 )
-def test_the_hook_puts_off_what_nobody_waits_for(dashboard, started, rays_node):
+def test_the_hook_puts_off_what_nobody_waits_for(dashboard, started, rays_node, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     ray_hook.prepare(SimpleNamespace(ray_client_server_port=10001, include_dashboard=dashboard), True)
     assert rays_node(head=True).started == started
     assert rays_node().started == ["raylet", "log monitor"]
+    noted = tmp_path / ray_hook.DASHBOARD
+    words = ["python", "dashboard.py", "--port=8265"]
+    assert dashboard is None or json.loads(noted.read_text()) == words
+    assert noted.exists() is (dashboard is False)
 
 
 @pytest.mark.usefixtures("rays_node")
