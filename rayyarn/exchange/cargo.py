@@ -136,7 +136,8 @@ def _has_door(frame: Any) -> bool:
     """Asked of the one method: to walk through all of them is a thousand calls of Py4J, and half a second."""
     from py4j.protocol import Py4JJavaError
 
-    nothing = frame.sparkSession.sparkContext._gateway.new_array(frame.sparkSession._jvm.java.lang.Class, 0)
+    context = spark_side.session_of(frame).sparkContext
+    nothing = context._gateway.new_array(context._jvm.java.lang.Class, 0)
     try:
         frame._jdf.getClass().getMethod("toArrowBatchRdd", nothing)
     except Py4JJavaError:

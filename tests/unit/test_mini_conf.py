@@ -1,6 +1,10 @@
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
+import pytest
+
+from rayyarn import stage
 from rayyarn.mini import conf, shims
 from rayyarn.mini.address import NM_PORTS, Block, candidates
 
@@ -75,6 +79,13 @@ def test_folders_of_what_ray_and_spark_share_have_a_mount_point_except_in_the_sh
     assert points.items() <= properties(conf.files(shape()), "conf/core-site.xml").items()
     shell = properties(conf.files(shape()), "conf-shell/core-site.xml")
     assert sorted(key for key in shell if ".link" in key) == ["fs.viewfs.mounttable.mini.linkMergeSlash"]
+
+
+@pytest.mark.parametrize("kind", conf.SHARED)
+def test_those_folders_are_where_files_are_staged(kind):
+    assert kind in stage.KINDS
+    folder = stage.folder(SimpleNamespace(home="/user/me"), kind)
+    assert f"fs.viewfs.mounttable.mini.link.{folder}/.mount" in conf.core_site(shape())
 
 
 def test_with_hdfs_the_datanode_is_announced_by_its_own_address():
