@@ -8,16 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from rayyarn.container import ray_rpc
+from rayyarn.grpc_import import load
 
 
 class Gcs:
     """The GCS at ``address`` (``host:port``), called with the cluster's token."""
 
     def __init__(self, address: str, token: str) -> None:
-        import grpc
-
         self._pb = ray_rpc.messages("gcs_service_pb2")
-        self._grpc = grpc
+        self._grpc = load()
         self._metadata = ray_rpc.bearer(token)
         self._channel = ray_rpc.channel(address)
 

@@ -19,13 +19,12 @@ def of(folder: Path, logs: Path) -> dict[str, str]:
     users = json.loads(variables.read_text()) if variables.exists() else {}
     scratch = folder / "t"
     scratch.mkdir(mode=0o700, exist_ok=True)
-    ours = {key: value for key, value in os.environ.items() if key != "GRPC_ENABLE_FORK_SUPPORT"}
     return {
         # A log file that is full is moved aside, twice: 96 MiB each, where Ray would keep 3 GiB of its own processes'
         # and rotate none of its workers'. It is YARN's disk.
         "RAY_ROTATION_MAX_BYTES": str(32 << 20),
         "RAY_ROTATION_BACKUP_COUNT": "2",
-        **ours,
+        **os.environ,
         # Each process that spills or restores maps the whole store, which YARN counts for each. Of Ray's four and four
         # the first two were enough to have a container killed (5 GB through a store of 0.9 GB in 3.5 GB, Ray 2.60).
         "RAY_max_io_workers": "1",

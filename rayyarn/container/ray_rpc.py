@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from rayyarn.grpc_import import load
+
 CALL_LIMIT = 3.0  # seconds; a healthy process answers in milliseconds
 
 
@@ -31,9 +33,7 @@ def messages(module: str) -> Any:
 
 def channel(address: str) -> Any:
     """A channel to ``host:port`` that no web proxy sees."""
-    import grpc
-
-    return grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)])
+    return load().insecure_channel(address, [("grpc.enable_http_proxy", 0)])
 
 
 def method(link: Any, name: str, reply: Any) -> Any:

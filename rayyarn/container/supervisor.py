@@ -235,9 +235,6 @@ class Supervisor:
 def main() -> int:
     """Read what the container was told, and supervise."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    # gRPC would stop its threads around our fork of `ray start` and start them again in the child, which then dies of a
-    # bad file descriptor now and then (6 of 800 forks with 1.85, none of 800 without).
-    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
     told = json.loads(os.environ["RAYYARN_NODE"])
     folder = Path.cwd()
     prctl.adopt_orphans()

@@ -35,6 +35,7 @@ class Lease:
     spark: Any
     blocks: list[Any]
     nodes: list[str]
+    job: str | None = field(default_factory=stations.job)
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     @property
@@ -47,11 +48,12 @@ class Lease:
         return stations.open_at(self.nodes, "lend", self.name, **what)
 
     def end(self) -> None:
-        """Lend no more. Safe to repeat."""
+        """Lend no more. Safe to repeat, and after ``ray.shutdown()``: what was lent went with it."""
         with _lock:
             _open.pop(self.id, None)
-        with contextlib.suppress(Exception):  # Ray may be shut down by now, and the stations with it
-            stations.ask([known.end.remote(self.name) for known in stations.there(self.nodes)], _END_SECONDS)
+        if self.job is not None and stations.job() == self.job:
+            with contextlib.suppress(Exception):  # the stations may be lost
+                stations.ask([known.end.remote(self.name) for known in stations.there(self.nodes)], _END_SECONDS)
         self.blocks = []
 
 
@@ -91,17 +93,27 @@ def until_here() -> Iterator[None]:
 
 
 def _watch() -> None:
-    """End the leases of Spark applications that have ended, for as long as there are leases."""
+    """End the leases of Spark applications that have ended, for as long as there are leases.
+
+    Only at the second look: who has just stopped Spark mostly leaves Ray next, or ends, and a call of ours that meets
+    Ray's shutdown joins the cluster anew behind the program's back, or takes the process down.
+    """
+    ended: set[str] = set()
     while True:
         time.sleep(_WATCH_SECONDS)
         with _lock:
             leases = list(_open.values())
         if not leases:
             return
-        for lease in leases:
-            try:
-                stopped = spark_side.is_stopped(lease.spark)
-            except Exception:  # its JVM is gone
-                stopped = True
-            if stopped:
+        stopped = [lease for lease in leases if _is_stopped(lease.spark)]
+        for lease in stopped:
+            if lease.id in ended:
                 lease.end()
+        ended = {lease.id for lease in stopped}
+
+
+def _is_stopped(spark: Any) -> bool:
+    try:
+        return bool(spark_side.is_stopped(spark))
+    except Exception:  # its JVM is gone
+        return True

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rayyarn import diagnose, home
 from rayyarn.errors import JavaNotFound
+from rayyarn.grpc_import import load
 from rayyarn.hadoop import QUICK_JVM
 from rayyarn.skein_am.wire import CALL_LIMIT, Credentials, DriverUnreachable, channel, security, translated
 
@@ -111,11 +112,10 @@ class Driver:
 
     def submit(self, document: Mapping[str, Any]) -> str:
         """Submit an application document (see ``rayyarn.plan``); the application's id."""
-        from skein import ApplicationSpec
-
         self.ready()
         with translated("submitting the application"):
-            spec = ApplicationSpec.from_dict(copy.deepcopy(dict(document)))  # it pops keys from what it is given
+            kind = load("skein").ApplicationSpec
+            spec = kind.from_dict(copy.deepcopy(dict(document)))  # it pops keys from what it is given
             spec.master.security = security(self._credentials)
             return str(self._client.call("submit", spec.to_protobuf(), _SUBMIT_LIMIT).id)
 
@@ -162,17 +162,15 @@ class _DriverClient:
 
     @classmethod
     def open(cls, address: str, credentials: Credentials) -> _DriverClient:
-        from skein import proto
-
+        proto = load("skein.proto")
         link = channel(address, credentials)
         client = cls(link, proto.DriverStub(link))
         client.call("ping", proto.Empty(), CALL_LIMIT)
         return client
 
     def call(self, method: str, request: Any, limit: float) -> Any:
-        from skein.core import Client
-
-        view = object.__new__(Client)  # for Client._call alone: it turns gRPC's codes into skein's exceptions
+        # For Client._call alone: it turns gRPC's codes into skein's exceptions.
+        view = object.__new__(load("skein.core").Client)
         view._stub, view._proc = self._stub, None
         return view._call(method, request, timeout=limit)
 
@@ -181,6 +179,4 @@ class _DriverClient:
 
 
 def _jar() -> Path:
-    import skein
-
-    return Path(os.path.abspath(skein.__file__)).parent / "java" / "skein.jar"  # noqa: PTH100 - no symlinks resolved
+    return Path(os.path.abspath(load("skein").__file__)).parent / "java" / "skein.jar"  # noqa: PTH100 - no symlinks resolved

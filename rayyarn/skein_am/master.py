@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Self
 
+from rayyarn.grpc_import import load
 from rayyarn.skein_am.wire import CALL_LIMIT, Credentials, channel, security, translated
 
 
@@ -12,12 +13,11 @@ class AppMaster:
     """A running application's master: its key-value store and its containers. No JVM."""
 
     def __init__(self, address: str, app_id: str, credentials: Credentials, *, limit: float = CALL_LIMIT) -> None:
-        from skein import proto
-        from skein.core import ApplicationClient
-
+        proto = load("skein.proto")
+        client: Any = load("skein.core").ApplicationClient
         link = channel(address, credentials)
 
-        class Limited(ApplicationClient):  # type: ignore[misc]
+        class Limited(client):  # type: ignore[misc]
             def __init__(self) -> None:
                 self.address, self.id, self.security = address, app_id, security(credentials)
                 self._channel, self._stub = link, proto.AppMasterStub(link)
@@ -79,8 +79,7 @@ class AppMaster:
 
     def add_page(self, route: str, target: str, title: str) -> None:
         """Have the application's own web page link to ``target``, as ``pages/<route>/``; again is no error."""
-        from skein import proto
-
+        proto = load("skein.proto")
         with translated("adding a page"), self._lock:
             known = self._client._call("GetProxies", proto.GetProxiesRequest()).proxy
             if all((page.route, page.target) != (route, target) for page in known):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayyarn import diagnose
 from rayyarn.errors import ClusterFailed, NotReady, RayYarnError, YarnRefused
+from rayyarn.grpc_import import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,8 +69,7 @@ def new_credentials() -> Credentials:
 
 def translate(error: Exception, doing: str = "talking to YARN") -> RayYarnError:
     """Our exception for one of skein's, with the cause that its text gives away."""
-    from skein import exceptions as theirs
-
+    theirs = load("skein.exceptions")
     text = str(error).strip() or type(error).__name__
     if isinstance(error, theirs.TimeoutError):
         return NotReady(f"no answer in time while {doing}", log=text)
@@ -88,18 +88,16 @@ def translate(error: Exception, doing: str = "talking to YARN") -> RayYarnError:
 @contextlib.contextmanager
 def translated(doing: str) -> Iterator[None]:
     """Turn whatever skein raises in the body into one of our errors."""
-    from skein.exceptions import SkeinError
-
+    of_skein = load("skein.exceptions").SkeinError
     try:
         yield
-    except (SkeinError, ValueError, KeyError, OSError) as error:  # its ValueError and KeyError are the built-in ones
+    except (of_skein, ValueError, KeyError, OSError) as error:  # its ValueError and KeyError are the built-in ones
         raise translate(error, doing) from error
 
 
 def channel(address: str, credentials: Credentials) -> Any:
     """A TLS channel on which both ends show the cluster's certificate."""
-    import grpc
-
+    grpc = load()
     secure = grpc.ssl_channel_credentials(credentials.certificate, credentials.key, credentials.certificate)
     # http_proxy breaks even loopback calls (jcrist/skein#165): switched off here, not in the user's environment.
     options = [("grpc.ssl_target_name_override", "skein-internal"), ("grpc.default_authority", "skein-internal"),
@@ -109,6 +107,4 @@ def channel(address: str, credentials: Credentials) -> Any:
 
 def security(credentials: Credentials) -> Any:
     """Skein's form of the credentials."""
-    from skein import Security
-
-    return Security(cert_bytes=credentials.certificate, key_bytes=credentials.key)
+    return load("skein").Security(cert_bytes=credentials.certificate, key_bytes=credentials.key)

@@ -76,7 +76,7 @@ def placed(cluster, spark):
 
 @check
 def after_spark(cluster, spark):
-    """The Dataset lives on when Spark is gone. The last check: it stops the session."""
+    """The Dataset lives on when Spark is gone. The last check: it stops the session, and leaves Ray."""
     made = cluster.to_ray(spark.range(0, ROWS, 1, PARTS))
     lent = cluster.to_spark(made, spark)
     rows = lent.count()
@@ -84,5 +84,11 @@ def after_spark(cluster, spark):
     until = time.monotonic() + 10
     while known._open and time.monotonic() < until:
         time.sleep(0.2)
-    say("after", rows=rows, alive=made.count(), leases=len(known._open),
-        total=made.map_batches(same, batch_format="pyarrow").count())  # fmt: skip
+    facts = {"rows": rows, "leases": len(known._open), "alive": made.count()}
+    facts |= {"total": made.map_batches(same, batch_format="pyarrow").count()}
+    known.keep(known.Lease(spark, [], [node["NodeID"] for node in ray.nodes()]))
+    ray.shutdown()
+    until = time.monotonic() + 10
+    while known._open and time.monotonic() < until:
+        time.sleep(0.2)
+    say("after", **facts, left=len(known._open), joined=ray.is_initialized())

@@ -206,6 +206,7 @@ def test_receivers_need_no_cpu(seen: Seen) -> None:
 def test_the_dataset_outlives_spark_and_the_lease_does_not(seen: Seen) -> None:
     (fact,) = seen["after"]
     assert (fact["rows"], fact["alive"], fact["total"], fact["leases"]) == (60_000, 60_000, 60_000, 0)
+    assert (fact["left"], fact["joined"]) == (0, False)  # to end a lease nobody joins Ray again
 
 
 def test_every_type_comes_home(seen: Seen) -> None:
