@@ -64,6 +64,11 @@ class Step:
         """Seconds since the step began."""
         return time.monotonic() - self._started
 
+    @property
+    def last_seen(self) -> str:
+        """What was last seen, for the end of a sentence; nothing when nothing was."""
+        return f"; last seen: {self.seen}" if self.seen else ""
+
     def wait(self, probe: Callable[[], Any], *, every: float = 0.1, hint: str | None = None) -> Any:
         """Call ``probe`` until it returns something true, and return that.
 
@@ -74,8 +79,7 @@ class Step:
             if found:
                 return found
             if self.limit is not None and self.seconds > self.limit:
-                seen = f"; last seen: {self.seen}" if self.seen else ""
-                raise NotReady(f"waited {self.limit:.0f} s for {self.title}{seen}", hint=hint)
+                raise NotReady(f"waited {self.limit:.0f} s for {self.title}{self.last_seen}", hint=hint)
             time.sleep(every)
 
 

@@ -81,10 +81,9 @@ class Waiting:
         try:
             return step.wait(probe, every=_LOOK)
         except NotReady:
-            seen = f"; last seen: {step.seen}" if step.seen else ""
             raise NotReady(
                 f"{self._spec.name} was not usable after {self._spec.ready_timeout:g} s (ready-timeout), "
-                f"waiting for {step.title}{seen}",
+                f"waiting for {step.title}{step.last_seen}",
                 hint=hint or self._logs(),
             ) from None
 
