@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import ray
 from exchange_facts import check, say, settled, store
 from pyspark.sql import functions as F  # noqa: N812 - everybody calls it so
+
+from rayyarn.exchange.ends.station import Station
 
 _CELL = 1000  # bytes of text in each row
 _KINDS = {"Spark's Python worker": b"pyspark.daemon", "Ray's station": b"ray::Station"}
@@ -34,6 +38,39 @@ def many_partitions(cluster, spark):
 @check
 def many_partitions_10000(cluster, spark):
     many(cluster, spark, 10_000)
+
+
+class Kept(Station):
+    """A station that says what it has of freed memory, in bytes: after two blocks, and after a transfer."""
+
+    def block(self):
+        import pyarrow as pa
+
+        memoryview(pa.allocate_buffer(64 << 20)).cast("B")[::4096] = b"x" * (16 << 10)
+
+    def kept(self):
+        before = resident()
+        for _ in range(2):  # a thread each, as with connections
+            one = threading.Thread(target=self.block)
+            one.start()
+            one.join()
+            time.sleep(2)  # the allocator by itself would have given it back
+        kept = resident() - before
+        self.end("a transfer")
+        return [kept, resident() - before]
+
+
+def resident():
+    """Bytes of this process, without what it shares."""
+    return int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[1]) << 10
+
+
+@check
+def freed(cluster, spark):
+    station = ray.remote(Kept).options(num_cpus=0).remote()
+    kept, left = ray.get(station.kept.remote())
+    ray.kill(station)
+    say("freed", kept=kept, left=left)
 
 
 def large(cluster, spark, path, gigabytes):

@@ -28,8 +28,8 @@ from exchange_facts import CHECKS, say
 
 import rayyarn
 
-ORDER = ("faults", "hopeless", "refusals", "shapes", "leases", "types", "strangers", "busy", "one_partition",
-         "many_partitions", "after_spark")  # fmt: skip
+ORDER = ("faults", "hopeless", "refusals", "shapes", "leases", "types", "strangers", "busy", "freed",
+         "one_partition", "many_partitions", "after_spark")  # fmt: skip
 MODULES = (exchange_big, exchange_faults, exchange_leases, exchange_nodes, exchange_shapes, exchange_strangers,
            exchange_types)  # fmt: skip
 BRIEF = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"

@@ -203,6 +203,12 @@ def test_receivers_need_no_cpu(seen: Seen) -> None:
     assert seen["busy"][0]["rows"] == 60_000
 
 
+def test_freed_memory_is_kept_for_the_next_block_and_given_back_at_the_end(seen: Seen) -> None:
+    (fact,) = seen["freed"]
+    assert 60 << 20 < fact["kept"] < 100 << 20  # the second block took no memory of its own
+    assert fact["left"] < 20 << 20
+
+
 def test_the_dataset_outlives_spark_and_the_lease_does_not(seen: Seen) -> None:
     (fact,) = seen["after"]
     assert (fact["rows"], fact["alive"], fact["total"], fact["leases"]) == (60_000, 60_000, 60_000, 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 from rayyarn.exchange.ends.lender import Lender
@@ -17,11 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+# For Arrow's allocator, which reads it once: what a block leaves is kept for the next one, for so many milliseconds.
+# Else it goes back to the kernel, which clears each page before it hands it out again: up to 1 CPU second a GB.
+_KEEP = ("MIMALLOC_PURGE_DELAY", "60000")
+
+
 class Station:
     """Receivers and lenders by the name of their transfer or lease."""
 
     def __init__(self) -> None:
         self._here: dict[str, Any] = {}
+        if "pyarrow" not in sys.modules:
+            os.environ.setdefault(*_KEEP)
 
     def host(self) -> str:
         """The name of its machine: YARN's, by which Spark knows it too, else its own."""
@@ -54,3 +62,13 @@ class Station:
         ended = self._here.pop(name, None)
         if ended is not None:
             ended.end()
+        if not self._here:
+            _give_back()
+
+
+def _give_back() -> None:
+    """Give back to the kernel what Arrow's allocator keeps."""
+    import pyarrow as pa
+
+    pa.allocate_buffer(64)  # the allocator hears a thread only when it has come to it before
+    pa.default_memory_pool().release_unused()
