@@ -7,13 +7,15 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+# By process id, when it was first seen: what a process keeps after one way counts in the next one too.
+_START = {}
 KINDS = {"Spark's Python worker": b"pyspark.daemon", "station": b"ray::Station"}
 OWN = "this program"
 
 
 def watched(act):
-    """MB above the start at the most, while ``act`` runs: private memory of each kind of process."""
-    start, most, over = {}, dict.fromkeys([*KINDS, OWN], 0.0), threading.Event()
+    """MB above the first look at the most, while ``act`` runs: private memory of each kind of process."""
+    most, over = dict.fromkeys([*KINDS, OWN], 0.0), threading.Event()
 
     def look():
         while not over.wait(0.05):
@@ -25,8 +27,7 @@ def watched(act):
                     if kind:
                         words = (entry / "statm").read_text().split()
                         mine = (int(words[1]) - int(words[2])) * 4096 / 1e6  # without shared pages: the store's
-                        start.setdefault(entry.name, mine)
-                        most[kind] = max(most[kind], mine - start[entry.name])
+                        most[kind] = max(most[kind], mine - _START.setdefault(entry.name, mine))
 
     thread = threading.Thread(target=look)
     thread.start()

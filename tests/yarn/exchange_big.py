@@ -16,6 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812 - everybody calls it so
 from rayyarn.exchange.ends.station import Station
 
 _CELL = 1000  # bytes of text in each row
+_IDLE = 3
 _KINDS = {"Spark's Python worker": b"pyspark.daemon", "Ray's station": b"ray::Station"}
 
 
@@ -41,7 +42,9 @@ def many_partitions_10000(cluster, spark):
 
 
 class Kept(Station):
-    """A station that says what it has of freed memory, in bytes: after two blocks, and after a transfer."""
+    """A station that says what it has of freed memory, in bytes: after two blocks, and when it has been idle."""
+
+    keep_seconds = _IDLE
 
     def block(self):
         import pyarrow as pa
@@ -57,6 +60,7 @@ class Kept(Station):
             time.sleep(2)  # the allocator by itself would have given it back
         kept = resident() - before
         self.end("a transfer")
+        time.sleep(_IDLE + 1)
         return [kept, resident() - before]
 
 

@@ -1,7 +1,7 @@
 """What takes partitions on a Ray node and makes blocks of them. Travels by value: stdlib, pyarrow and nothing of ours.
 
-One thread a connection, and a budget for all of them: two blocks' worth of bytes may wait to become a block, and two
-blocks may be on their way into the object store, however many tasks send at once. When the budget is used up the
+One thread a connection, and a budget for all of them: two blocks' worth of bytes may wait to become a block, and one
+block may be on its way into the object store, however many tasks send at once. When the budget is used up the
 fullest connection's bytes become a smaller block; then whoever wants to read more waits, and TCP makes Spark wait.
 """
 
@@ -54,8 +54,7 @@ class Receiver:
         self._schema, self._framed = pa.ipc.read_schema(pa.py_buffer(fields)), framed_schema
         self._budget, self._used = 2 * block_size, 0
         self._room = threading.Condition()
-        self._making = threading.Semaphore(2)
-        self._joining = threading.Lock()
+        self._making = threading.Lock()  # while it lasts the bytes of its block are there twice
         self._pages = Pages()
         self._out: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._sent_schema = b""  # with ``framed_schema``: the schema that the blocks have
@@ -228,8 +227,7 @@ class Receiver:
                 block, parts = pa.Table.from_batches(batches), len(batches)
                 del batches
                 if parts > 1:
-                    with self._joining:  # while it lasts the bytes are there twice
-                        block = block.combine_chunks()
+                    block = block.combine_chunks()
                 with attempt.lock:
                     attempt.rows += block.num_rows
                     attempt.size += block.nbytes

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from rayyarn.exchange.ends.lender import Lender
@@ -18,18 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# For Arrow's allocator, which reads it once: what a block leaves is kept for the next one, for so many milliseconds.
-# Else it goes back to the kernel, which clears each page before it hands it out again: up to 1 CPU second a GB.
-_KEEP = ("MIMALLOC_PURGE_DELAY", "60000")
-
-
 class Station:
-    """Receivers and lenders by the name of their transfer or lease."""
+    """Receivers and lenders by the name of their transfer or lease.
+
+    What a block leaves is kept for the next one, until no transfer has come for ``keep_seconds``. Else it goes back to
+    the kernel all the time, which clears each page before it hands it out again: up to 1 CPU second a GB.
+    """
+
+    keep_seconds = 60
 
     def __init__(self) -> None:
         self._here: dict[str, Any] = {}
-        if "pyarrow" not in sys.modules:
-            os.environ.setdefault(*_KEEP)
+        self._rest = threading.Timer(0, _give_back)
+        if "pyarrow" not in sys.modules:  # its allocator reads this once
+            os.environ.setdefault("MIMALLOC_PURGE_DELAY", str(self.keep_seconds * 1000))
 
     def host(self) -> str:
         """The name of its machine: YARN's, by which Spark knows it too, else its own."""
@@ -37,6 +40,7 @@ class Station:
 
     def receive(self, name: str, **what: Any) -> tuple[str, int]:
         """A new receiver's address."""
+        self._rest.cancel()
         self._here[name] = made = Receiver(**what)
         return made.address()
 
@@ -62,8 +66,10 @@ class Station:
         ended = self._here.pop(name, None)
         if ended is not None:
             ended.end()
-        if not self._here:
-            _give_back()
+        self._rest.cancel()
+        self._rest = threading.Timer(self.keep_seconds, _give_back)
+        self._rest.daemon = True
+        self._rest.start()
 
 
 def _give_back() -> None:
