@@ -35,7 +35,6 @@ class Lease:
     spark: Any
     blocks: list[Any]
     nodes: list[str]
-    job: str | None = field(default_factory=stations.job)
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     @property
@@ -51,9 +50,8 @@ class Lease:
         """Lend no more. Safe to repeat, and after ``ray.shutdown()``: what was lent went with it."""
         with _lock:
             _open.pop(self.id, None)
-        if self.job is not None and stations.job() == self.job:
-            with contextlib.suppress(Exception):  # the stations may be lost
-                stations.ask([known.end.remote(self.name) for known in stations.there(self.nodes)], _END_SECONDS)
+        with contextlib.suppress(Exception):  # the stations may be lost
+            stations.ask([known.end.remote(self.name) for known in stations.there(self.nodes)], _END_SECONDS)
         self.blocks = []
 
 
@@ -105,15 +103,8 @@ def _watch() -> None:
             leases = list(_open.values())
         if not leases:
             return
-        stopped = [lease for lease in leases if _is_stopped(lease.spark)]
+        stopped = [lease for lease in leases if spark_side.is_stopped(lease.spark)]
         for lease in stopped:
             if lease.id in ended:
                 lease.end()
         ended = {lease.id for lease in stopped}
-
-
-def _is_stopped(spark: Any) -> bool:
-    try:
-        return bool(spark_side.is_stopped(spark))
-    except Exception:  # its JVM is gone
-        return True

@@ -59,10 +59,13 @@ def application(spark: Any) -> str:
 
 def is_stopped(spark: Any) -> bool:
     """True once the session's application has ended, or this program has let go of it."""
-    if is_connect(spark):
-        return bool(spark.is_stopped)
-    context = spark.sparkContext._jsc
-    return context is None or bool(context.sc().isStopped())
+    try:
+        if is_connect(spark):
+            return bool(spark.is_stopped)
+        context = spark.sparkContext._jsc
+        return context is None or bool(context.sc().isStopped())
+    except Exception:  # its JVM is gone
+        return True
 
 
 def numbered(spark: Any, hosts: list[str]) -> Any:

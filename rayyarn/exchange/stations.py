@@ -29,13 +29,6 @@ def require_ray() -> None:
         raise UsageError("this program has not joined Ray yet", hint="cluster.ray()   # or ray.init()")
 
 
-def job() -> str | None:
-    """Ray's job that this program is; None when it has not joined, or has left: any other question would join."""
-    import ray
-
-    return str(ray.get_runtime_context().get_job_id()) if ray.is_initialized() else None
-
-
 def nodes(but: Iterable[str] = ()) -> list[str]:
     """Ids of the nodes that keep data: those that have CPUs to work on it, and all when none has."""
     import ray
@@ -64,15 +57,21 @@ def at(node: str) -> Any:
 
 
 def there(nodes: Iterable[str]) -> list[Any]:
-    """The stations that this program has on these nodes."""
-    mine = str(job())
-    return [_known[mine, node] for node in nodes if (mine, node) in _known]
+    """The stations that this program has on these nodes; none when it has left Ray, whom to ask more is to join."""
+    import ray
+
+    if not ray.is_initialized():
+        return []
+    job = ray.get_runtime_context().get_job_id()
+    return [_known[job, node] for node in nodes if (job, node) in _known]
 
 
 def ask(calls: list[Any], limit: float = _START_SECONDS) -> list[Any]:
     """The answers to calls of several stations. Raises ExchangeFailed when one has none in time."""
     import ray
 
+    if not calls:
+        return []  # Ray would be joined for that, too
     try:
         return list(ray.get(calls, timeout=limit))
     except ray.exceptions.GetTimeoutError:

@@ -34,13 +34,9 @@ print(json.dumps([sum(code != 0 for code in codes), os.environ.get("GRPC_ENABLE_
 """
 
 
-def said(environ):
+def test_no_process_dies_before_its_exec_and_none_inherits_the_switch():
+    environ = {key: value for key, value in os.environ.items() if key != "GRPC_ENABLE_FORK_SUPPORT"}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=environ, capture_output=True, text=True, timeout=120, check=True
     )
-    return done.stdout.strip()
-
-
-def test_no_process_dies_before_its_exec_and_none_inherits_the_switch():
-    environ = {key: value for key, value in os.environ.items() if key != "GRPC_ENABLE_FORK_SUPPORT"}
-    assert said(environ) == "[0, null]"
+    assert done.stdout.strip() == "[0, null]"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from rayyarn.exchange.ends.station import Station
 
 _CELL = 1000  # bytes of text in each row
 _IDLE = 3
+_SELF = Path("/proc/self")
 _KINDS = {"Spark's Python worker": b"pyspark.daemon", "Ray's station": b"ray::Station"}
 
 
@@ -52,21 +52,22 @@ class Kept(Station):
         memoryview(pa.allocate_buffer(64 << 20)).cast("B")[::4096] = b"x" * (16 << 10)
 
     def kept(self):
-        before = resident()
+        before = private(_SELF)
         for _ in range(2):  # a thread each, as with connections
             one = threading.Thread(target=self.block)
             one.start()
             one.join()
             time.sleep(2)  # the allocator by itself would have given it back
-        kept = resident() - before
+        kept = private(_SELF) - before
         self.end("a transfer")
         time.sleep(_IDLE + 1)
-        return [kept, resident() - before]
+        return [kept, private(_SELF) - before]
 
 
-def resident():
-    """Bytes of this process, without what it shares."""
-    return int(re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[1]) << 10
+def private(process):
+    """Bytes of a process, given its folder in /proc, without what it shares: the store is counted once, by itself."""
+    words = (process / "statm").read_text().split()
+    return (int(words[1]) - int(words[2])) * os.sysconf("SC_PAGE_SIZE")
 
 
 @check
@@ -135,8 +136,7 @@ def watched(cluster, spark):
                     if known.get(entry.name) is None and (kind := _kind(entry, containers)):
                         known[entry.name] = kind
                     if kind := known.get(entry.name):
-                        words = (entry / "statm").read_text().split()
-                        most[kind] = max(most.get(kind, 0), (int(words[1]) - int(words[2])) * 4096 // 1_000_000)
+                        most[kind] = max(most.get(kind, 0), private(entry) // 1_000_000)
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
