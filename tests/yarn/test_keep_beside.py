@@ -142,11 +142,12 @@ def test_workers_follow_the_executors_and_one_in_use_stays(three: Any, etl: Prog
     (old,) = workers(see(three, lambda one: one["beside"] == app and one["kept"] is not None, 20))
 
     assert etl.ask("more") == "more True"
-    two = see(three, lambda one: len(workers(one)) == 2, 90)
+    # Ray knows a worker a moment before its supervisor has said that it is ready.
+    two = see(three, lambda one: len(workers(one)) == 2 and one["state"] == "ready", 90)
     (new,) = workers(two) - {old}
     assert {node["host"]: node["executors"] for node in two["nodes"] if node["role"] == "worker"} == {old: 1, new: 1}
-    assert see(three, lambda one: one["kept"]["did"] == f"{new} got a worker", 10)["wanted"] == 2
-    assert (two["state"], two["workers"]) == ("ready", 2)
+    told = see(three, lambda one: one["kept"]["did"] == f"{new} got a worker", 10)
+    assert (told["state"], told["workers"], told["wanted"]) == ("ready", 2, 2)
 
     holder = Program([rayyarn, "exec", "k", "--", "python", "-c", HOLDER, old], three.environ)
     try:

@@ -87,9 +87,10 @@ def test_files_outlive_a_reboot(own):
     made = cluster.up(nodes=1)
     kept = Path(made.folder) / "fs" / "user" / "kept"
     kept.write_text("mine")
-    for pid in made.pids.values():
-        os.kill(pid, signal.SIGKILL)
-    wait(lambda: not cluster.running(), 5, "all daemons to die")
+    killed = [process.Process.of(pid) for pid in made.pids.values()]
+    for daemon in killed:
+        daemon.signal(signal.SIGKILL)
+    assert not process.wait_gone(killed, 10)  # a JVM that was killed takes a moment to give its memory back
     again = cluster.up(nodes=1)
     assert again.rm_web == made.rm_web
     assert kept.read_text() == "mine"
