@@ -107,7 +107,10 @@ def load(frame: Any, path: str | None) -> Cargo:
     """Check ``frame`` and choose a path, or take the one that is asked for. Raises ExchangeRefused, UsageError."""
     if path not in (None, *PATHS):
         raise UsageError(f"there is no path {path!r} from Spark to Ray", hint='to_ray(df, path="jvm")   # or "python"')
-    schema.refuse(_schema(frame))
+    found = _schema(frame)
+    if not found.fields:  # Arrow joins tables without columns to one of no rows, and says nothing
+        raise ExchangeRefused("a DataFrame without columns has no rows in Ray", hint="df.withColumn('one', F.lit(1))")
+    schema.refuse(found)
     if path == "python" or spark_side.is_connect(frame) or not _has_door(frame):
         if path == "jvm":
             raise ExchangeRefused(

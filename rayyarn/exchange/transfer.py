@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayyarn.errors import ExchangeFailed, RayYarnError
 from rayyarn.exchange import spark_side, stations
-from rayyarn.exchange.ends.receiver import BROKEN, COMPLETE, LAST
+from rayyarn.exchange.ends.receiver import BROKEN, COMPLETE, LAST, STORED
 from rayyarn.exchange.ends.telling import telling_line
 
 if TYPE_CHECKING:
@@ -241,6 +241,8 @@ class _Round:
                 key = (partition, attempt)
                 if number == LAST:
                     return
+                if number == STORED:
+                    continue
                 if number == COMPLETE:
                     got.complete[key] = rows
                 elif number == BROKEN:

@@ -16,6 +16,7 @@ def refusals(cluster, spark):
         "nested year-month interval": base.selectExpr("named_struct('a', array(make_ym_interval(1))) as s"),
         "calendar interval": base.selectExpr("make_interval(1, 2, 3, 4) as i"),
         "duplicate names": base.selectExpr("id x", "id x"),
+        "no columns": base.select(),
     }
     jobs = lambda: len(spark.sparkContext.statusTracker().getJobIdsForGroup(None))  # noqa: E731
     for name, frame in cases.items():

@@ -1,8 +1,11 @@
 """What takes partitions on a Ray node and makes blocks of them. Travels by value: stdlib, pyarrow and nothing of ours.
 
-One thread a connection, and a budget for all of them: two blocks' worth of bytes may wait to become a block, and one
-block may be on its way into the object store, however many tasks send at once. When the budget is used up the
-fullest connection's bytes become a smaller block; then whoever wants to read more waits, and TCP makes Spark wait.
+One thread a connection, and a budget for all of them: two blocks' worth of bytes may be there, on their way into the
+object store included, however many tasks send at once. When the budget is used up the fullest connection's bytes become
+a smaller block; then whoever wants to read more waits, and TCP makes Spark wait.
+
+Spark's batches are a hundredth of a block. They are joined when there is a quarter of a block of them, so its bytes are
+never there twice, and whoever uses it sees a few pieces.
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
-# Marks beside the blocks of an attempt: all of it has come; it ended too early. And of all: nothing more will come.
-COMPLETE, BROKEN, LAST = -1, -2, -3
+# Marks beside the blocks of an attempt: all of it has come; it ended too early. Of all: nothing more will come; and, as
+# Ray keeps what it was given last until it is given something else, its block is not needed any more.
+COMPLETE, BROKEN, LAST, STORED = -1, -2, -3, -4
 # A store that is full spills to disk; one that has not taken a block after so long will not.
 _STORE_SECONDS = 600.0
 
@@ -33,10 +37,26 @@ class Attempt:
     def __init__(self, partition: int, attempt: int) -> None:
         self.key = (partition, attempt)
         self.lock = threading.Lock()
-        self.batches: list[Any] = []
-        self.waiting = 0  # bytes in ``batches``
+        self.pieces: list[Any] = []
+        self.batches: list[Any] = []  # those that came since
+        self.waiting = self.size_of_batches = 0  # bytes of both, and of the batches
         self.blocks = self.rows = self.size = 0
         self.on_the_way = 0  # blocks that were taken out of it and are not stored yet
+
+    def join(self) -> None:
+        """Make a piece of the batches. Hold ``lock``, as for ``cut``."""
+        import pyarrow as pa
+
+        if self.batches:
+            piece = pa.Table.from_batches(self.batches)
+            self.pieces.append(piece.combine_chunks() if len(self.batches) > 1 else piece)
+            self.batches, self.size_of_batches = [], 0
+
+    def cut(self) -> tuple[list[Any], int]:
+        """The pieces, and how many bytes came with them."""
+        pieces, size = self.pieces, self.waiting
+        self.pieces, self.batches, self.size_of_batches, self.waiting = [], [], 0, 0
+        return pieces, size
 
 
 class Receiver:
@@ -52,9 +72,9 @@ class Receiver:
 
         self._secret, self._block_size, self._frame_limit = secret, block_size, frame_limit
         self._schema, self._framed = pa.ipc.read_schema(pa.py_buffer(fields)), framed_schema
-        self._budget, self._used = 2 * block_size, 0
+        self._budget, self._used, self._piece = 2 * block_size, 0, block_size // 4
         self._room = threading.Condition()
-        self._making = threading.Lock()  # while it lasts the bytes of its block are there twice
+        self._copying = threading.Lock()  # while it lasts the bytes of a piece are there twice
         self._pages = Pages()
         self._out: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._sent_schema = b""  # with ``framed_schema``: the schema that the blocks have
@@ -81,6 +101,7 @@ class Receiver:
                 if block is not None:
                     yield block
                     block = item = None
+                    yield 0, 0, STORED, 0, 0
                 stored.set()
             yield 0, 0, LAST, 0, 0
         finally:
@@ -160,9 +181,13 @@ class Receiver:
                 raise
             with attempt.lock:
                 attempt.batches.append(batch)
+                attempt.size_of_batches += size
                 attempt.waiting += size
-                full = attempt.waiting >= self._block_size
-            if full:
+                many = attempt.size_of_batches >= self._piece
+            if many:
+                with self._copying, attempt.lock:
+                    attempt.join()
+            if attempt.waiting >= self._block_size:
                 self._store(attempt)
 
     def _described(self, schema: Any) -> Any:
@@ -184,7 +209,7 @@ class Receiver:
         if attempt is None:
             return
         with attempt.lock:
-            dropped, attempt.waiting, attempt.batches = attempt.waiting, 0, []
+            _, dropped = attempt.cut()
         self._give(dropped)
         if not self._over:
             self._out.put(((*attempt.key, BROKEN, 0, 0), None, threading.Event()))
@@ -200,7 +225,7 @@ class Receiver:
                 if not self._used or self._used + size <= self._budget:
                     self._used += size
                     return
-                fullest = max(self._open.values(), key=lambda attempt: attempt.waiting, default=None)
+                fullest = max(list(self._open.values()), key=lambda attempt: attempt.waiting, default=None)
                 if fullest is None or not fullest.waiting:
                     self._room.wait(1.0)
                     continue
@@ -215,28 +240,25 @@ class Receiver:
         """Make a block of what waits, and return when the object store has it."""
         import pyarrow as pa
 
-        with self._making:
+        with self._copying, attempt.lock:
+            attempt.join()
+            pieces, size = attempt.cut()
+            if not pieces:
+                return
+            number, attempt.blocks = attempt.blocks, attempt.blocks + 1
+            attempt.on_the_way += 1
+        try:
+            block = pa.concat_tables(pieces)
+            del pieces
             with attempt.lock:
-                batches, size = attempt.batches, attempt.waiting
-                attempt.batches, attempt.waiting = [], 0
-                if not batches:
-                    return
-                number, attempt.blocks = attempt.blocks, attempt.blocks + 1
-                attempt.on_the_way += 1
-            try:
-                block, parts = pa.Table.from_batches(batches), len(batches)
-                del batches
-                if parts > 1:
-                    block = block.combine_chunks()
-                with attempt.lock:
-                    attempt.rows += block.num_rows
-                    attempt.size += block.nbytes
-                self._put((*attempt.key, number, block.num_rows, block.nbytes), block)
-                self._pages.touched(block.nbytes)
-            finally:
-                with attempt.lock:
-                    attempt.on_the_way -= 1
-                self._give(size)
+                attempt.rows += block.num_rows
+                attempt.size += block.nbytes
+            self._put((*attempt.key, number, block.num_rows, block.nbytes), block)
+            self._pages.touched(block.nbytes)
+        finally:
+            with attempt.lock:
+                attempt.on_the_way -= 1
+            self._give(size)
 
     def _put(self, key: tuple[int, ...], block: Any) -> None:
         stored = threading.Event()

@@ -26,7 +26,7 @@ class Station:
     the kernel all the time, which clears each page before it hands it out again: up to 1 CPU second a GB.
     """
 
-    keep_seconds = 60
+    keep_seconds = 300
 
     def __init__(self) -> None:
         self._here: dict[str, Any] = {}
