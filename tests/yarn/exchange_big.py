@@ -85,16 +85,22 @@ def large(cluster, spark, path, gigabytes):
     frame = spark.range(0, rows, 1, 1).select("id", F.expr(f"repeat(chr(65 + cast(id % 26 as int)), {_CELL}) s"))
     with watched(cluster, spark) as there:
         made = cluster.to_ray(frame, path=path, progress=False)
-    gone = made.transfer
+    gone, pieces = made.transfer, most_pieces(made)
     began = time.monotonic()
     with watched(cluster, spark) as back, cluster.lease():
         total = cluster.to_spark(made, spark).agg(F.count("id"), F.sum("id"), F.sum(F.length("s"))).first()
     seconds = time.monotonic() - began
     del made
-    say("large", path=path, rows=gone.rows, size=gone.size, blocks=gone.blocks, rounds=gone.rounds,
+    say("large", path=path, rows=gone.rows, size=gone.size, blocks=gone.blocks, pieces=pieces, rounds=gone.rounds,
         seconds=round(gone.seconds, 1), back_seconds=round(seconds, 1), stores=stores(),
         exact=list(total) == [rows, rows * (rows - 1) // 2, rows * _CELL], there=there, back=back,
         left=settled(before))  # fmt: skip
+
+
+def most_pieces(made):
+    """In how many pieces a column of a block lies, at the most."""
+    count = ray.remote(num_cpus=0)(lambda block: block.column(0).num_chunks)
+    return max(ray.get([count.remote(one) for bundle in made.iter_internal_ref_bundles() for one in bundle.block_refs]))
 
 
 def many(cluster, spark, partitions):

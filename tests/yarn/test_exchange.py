@@ -167,6 +167,7 @@ def test_shapes(seen: Seen) -> None:
 def test_one_large_partition_lies_whole_nowhere(seen: Seen) -> None:
     (fact,) = seen["large"]
     assert fact["size"] > 290_000_000
+    assert 1 < fact["pieces"] <= 5  # not one for each of Spark's batches of a MB
     assert (fact["exact"], fact["left"]) == (True, 0)
     assert max(fact["there"]["Spark's Python worker"], fact["back"]["Spark's Python worker"]) < 200
 

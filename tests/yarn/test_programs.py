@@ -104,11 +104,12 @@ def test_spark_and_ray_in_one_program(ry: Callable[..., Run], cluster: dict[str,
             spark = cluster.spark("beside", executor_instances=1, executor_memory="512m", yarn_am_memory="512m",
                                   ui_enabled=False)
             def where(rows):
-                import sys
-                yield os.environ["CONTAINER_ID"], sys.executable, os.environ["LOCALIZATION_COUNTERS"]
+                import sys, pyspark
+                own = "/environment/bin/python" in sys.executable and "/environment/lib/" in pyspark.__file__
+                yield os.environ["CONTAINER_ID"], own, os.environ["LOCALIZATION_COUNTERS"]
             found = spark.sparkContext.parallelize(range(4), 2).mapPartitions(where).collect()
-            for container, python, counters in set(found):
-                print("executor", container, "/environment/bin/python" in python, counters)
+            for container, own, counters in set(found):
+                print("executor", container, own, counters)
             print("count", spark.range(1000).count(), int(ray.cluster_resources()["CPU"]))
             try:
                 cluster.spark("other", executor_memory="600m")
