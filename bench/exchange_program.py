@@ -107,14 +107,10 @@ def lent(cluster, spark, made):
 
 def tasks(cluster, spark):
     """CPU seconds a GB of one task alone, and of four at once: [GB, [seconds, CPU seconds]] of each."""
-    found = {}
-    for count in (1, 4):
-        frame = table(spark, count, ROWS // 3)
-        size = cluster.to_ray(frame).transfer.size / 1e9
-        (one,) = measure({"to_ray": lambda frame=frame: cluster.to_ray(frame)}).values()
-        found[count] = [size, one]
-        frame.unpersist(blocking=True)
-    return found
+    frames = {count: table(spark, count, ROWS // 3) for count in (1, 4)}
+    sizes = {count: cluster.to_ray(frame).transfer.size / 1e9 for count, frame in frames.items()}
+    ways = {f"to_ray, {count} at once": lambda frame=frame: cluster.to_ray(frame) for count, frame in frames.items()}
+    return {count: [sizes[count], one] for count, one in zip(frames, measure(ways).values(), strict=True)}
 
 
 def building(cluster, frame):

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
-# Marks beside the blocks of an attempt: all of it has come; it ended too early. Of all: nothing more will come; and, as
-# Ray keeps what it was given last until it is given something else, its block is not needed any more.
+# Marks beside the blocks of an attempt: all of it has come; it ended too early. And of all: nothing more will come; the
+# last block is stored. The latter is for Ray alone, which keeps what it was given until it is given something else.
 COMPLETE, BROKEN, LAST, STORED = -1, -2, -3, -4
+_LINGERS = 0.01  # seconds until that mark: what comes within them does as well
 # A store that is full spills to disk; one that has not taken a block after so long will not.
 _STORE_SECONDS = 600.0
 
@@ -77,6 +78,7 @@ class Receiver:
         self._copying = threading.Lock()  # while it lasts the bytes of a piece are there twice
         self._pages = Pages()
         self._out: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._lingers = False  # a block that was yielded last
         self._sent_schema = b""  # with ``framed_schema``: the schema that the blocks have
         self._open: dict[Any, Attempt] = {}
         self._seen: set[tuple[int, int]] = set()
@@ -95,17 +97,26 @@ class Receiver:
         ``LAST`` is the end. Ray ends the stream without it, and without an error, when its store refuses a block.
         """
         try:
-            while (item := self._out.get()) is not None:
+            while (item := self._next()) is not None:
                 key, block, stored = item
                 yield key
                 if block is not None:
                     yield block
                     block = item = None
-                    yield 0, 0, STORED, 0, 0
+                    self._lingers = True
                 stored.set()
             yield 0, 0, LAST, 0, 0
         finally:
             self._close()
+
+    def _next(self) -> Any:
+        """What ``blocks`` yields next: soon after a block the mark that it is stored, when nothing else comes."""
+        try:
+            return self._out.get(timeout=_LINGERS if self._lingers else None)
+        except queue.Empty:
+            return (0, 0, STORED, 0, 0), None, threading.Event()
+        finally:
+            self._lingers = False
 
     def takes(self) -> bool:
         """False once it has ended, by itself or because it was told to."""
