@@ -10,15 +10,14 @@ import py_compile
 import sys
 import tempfile
 import zipfile
-from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import rayyarn
 from rayyarn import fingerprint
-from rayyarn.errors import EnvironmentUnusable
 from rayyarn.layer import Layer
+from rayyarn.skein_am import package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,21 +62,12 @@ def _members() -> Iterator[tuple[str, Path]]:
         inner = path.relative_to(ours)
         if inner.parts[0] not in _OURS_LEFT_OUT:
             yield f"rayyarn/{inner}", path
-    skein = _skein()
+    skein = package.folder()
     for path in sorted([*skein.glob("*.py"), *skein.glob("proto/*.py")]):
         if path.name not in _SKEIN_LEFT_OUT:
             yield f"skein/{path.relative_to(skein)}", path
     for licence in skein.parent.glob("skein-*.dist-info/LICENSE"):  # BSD: it travels with the code
         yield "skein/LICENSE", licence
-
-
-def _skein() -> Path:
-    spec = find_spec("skein")  # finds, and does not import: that takes 0.3 s
-    if spec is None or not spec.origin:
-        raise EnvironmentUnusable(
-            "skein is not installed beside rayyarn", hint=f"{sys.executable} -m pip install skein"
-        )
-    return Path(spec.origin).parent
 
 
 def _write(files: dict[str, Path], sink: BinaryIO) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import os
 import select
 import shutil
 import socket
@@ -18,6 +17,7 @@ from rayyarn import diagnose, home
 from rayyarn.errors import JavaNotFound
 from rayyarn.grpc_import import load
 from rayyarn.hadoop import QUICK_JVM
+from rayyarn.skein_am import package
 from rayyarn.skein_am.wire import CALL_LIMIT, Credentials, DriverUnreachable, channel, security, translated
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Driver:
 
     def __init__(self, hadoop: Hadoop, credentials: Credentials) -> None:
         """Start the JVM and return at once; ``ready`` waits for it."""
-        java = hadoop.java()
+        java, jar = hadoop.java(), package.folder() / "java" / "skein.jar"
         self._credentials = credentials
         self._folder = Path(tempfile.mkdtemp(prefix="driver-", dir=home.cache()))
         self._hold = home.hold(self._folder)
@@ -46,7 +46,7 @@ class Driver:
         self._callback = socket.create_server(("127.0.0.1", 0))
         environ = dict(hadoop.environ)
         environ.update(
-            CLASSPATH=f"{_jar()}:{hadoop.classpath()}",
+            CLASSPATH=f"{jar}:{hadoop.classpath()}",
             HADOOP_CONF_DIR=str(hadoop.conf_dir),
             SKEIN_CERTIFICATE=credentials.certificate.decode(),
             SKEIN_KEY=credentials.key.decode(),
@@ -55,7 +55,7 @@ class Driver:
         # Native TLS is unpacked into the folder, not into /tmp: noexec there, and a killed JVM would leave it behind.
         command = [str(java.path), *QUICK_JVM, f"-Djava.io.tmpdir={self._folder}",
                    f"-Dio.netty.native.workdir={self._folder}", "-Dskein.log.level=WARN",
-                   "com.anaconda.skein.Driver", "--jar", str(_jar())]  # fmt: skip
+                   "com.anaconda.skein.Driver", "--jar", str(jar)]  # fmt: skip
         try:
             with self._log.open("wb") as log:
                 self._process = subprocess.Popen(
@@ -74,6 +74,7 @@ class Driver:
         """Wait until the JVM takes calls. Raises DriverUnreachable with its last words when it does not."""
         if self._client is not None:
             return
+        load("skein.core")  # 0.3 s in which the JVM boots
         port = self._port(limit)
         with translated("connecting to skein's driver"):
             self._client = _DriverClient.open(f"127.0.0.1:{port}", self._credentials)
@@ -176,7 +177,3 @@ class _DriverClient:
 
     def close(self) -> None:
         self._link.close()
-
-
-def _jar() -> Path:
-    return Path(os.path.abspath(load("skein").__file__)).parent / "java" / "skein.jar"  # noqa: PTH100 - no symlinks resolved
