@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import statistics
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+
+import exchange_memory
 
 ROWS = int(os.environ.get("BENCH_ROWS", "10000000"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
@@ -19,8 +21,8 @@ COLUMNS = [
 ]  # fmt: skip
 OURS = ("to_ray", "to_ray, path python", "to_spark")
 KINDS = {
-    "executors": b"YarnCoarseGrainedExecutorBackend", "Spark's driver": b"org.apache.spark.deploy.SparkSubmit",
-    "Python workers": b"pyspark.daemon", "stations": b"ray::Station", "raylets": b"/raylet/raylet",
+    "executor": b"YarnCoarseGrainedExecutorBackend", "Spark's driver": b"org.apache.spark.deploy.SparkSubmit",
+    **exchange_memory.KINDS, "raylet": b"/raylet/raylet",
 }  # fmt: skip
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -68,14 +70,10 @@ def measure(ways):
 def by_kind():
     """CPU seconds so far of each kind of process; Python workers that ended count with their daemon."""
     found = dict.fromkeys(KINDS, 0.0)
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                line = (entry / "cmdline").read_bytes()
-                kind = next((kind for kind, word in KINDS.items() if word in line), None)
-                if kind:
-                    times = (entry / "stat").read_text().rpartition(")")[2].split()[11:15]
-                    found[kind] += sum(map(int, times[: 4 if kind == "Python workers" else 2])) / _TICK
+    for kind, entry in exchange_memory.processes(KINDS):
+        with suppress(OSError, ValueError, IndexError):
+            times = (entry / "stat").read_text().rpartition(")")[2].split()[11:15]
+            found[kind] += sum(map(int, times[: 4 if kind == "Spark's Python worker" else 2])) / _TICK
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -19,15 +18,11 @@ def watched(act):
 
     def look():
         while not over.wait(0.05):
-            for entry in Path("/proc").iterdir():
-                if not entry.name.isdigit():
-                    continue
+            for kind, entry in [*processes(KINDS), (OWN, Path("/proc/self"))]:
                 with suppress(OSError, ValueError, IndexError):
-                    kind = _kind(entry)
-                    if kind:
-                        words = (entry / "statm").read_text().split()
-                        mine = (int(words[1]) - int(words[2])) * 4096 / 1e6  # without shared pages: the store's
-                        most[kind] = max(most[kind], mine - _START.setdefault(entry.name, mine))
+                    words = (entry / "statm").read_text().split()
+                    mine = (int(words[1]) - int(words[2])) * 4096 / 1e6  # without shared pages: the store's
+                    most[kind] = max(most[kind], mine - _START.setdefault(entry.name, mine))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -39,8 +34,12 @@ def watched(act):
     return most
 
 
-def _kind(entry):
-    if int(entry.name) == os.getpid():
-        return OWN
-    line = (entry / "cmdline").read_bytes()
-    return next((name for name, word in KINDS.items() if word in line), None)
+def processes(kinds):
+    """The processes of this machine that are of a kind (name -> a word of the command line): kind, folder in /proc."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                line = (entry / "cmdline").read_bytes()
+                kind = next((kind for kind, word in kinds.items() if word in line), None)
+                if kind:
+                    yield kind, entry

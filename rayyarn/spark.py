@@ -45,7 +45,7 @@ def session(found: Connection, app_name: str, conf: Mapping[str, Any]) -> Any:
     if connect:
         wanted, environ = _for_connect(wanted, environ, submitted=submitted)
     if _has_pyspark(found):
-        environ.setdefault(_ZIPS, os.environ.get(_ZIPS, _IN_THE_ENVIRONMENT))
+        environ[_ZIPS] = os.environ.get(_ZIPS, _IN_THE_ENVIRONMENT)
     _refuse_other(wanted, environ.get("PYSPARK_PYTHON"), connect=connect)
     if not submitted:
         os.environ.update(environ)

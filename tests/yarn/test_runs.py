@@ -107,7 +107,7 @@ def test_limits_are_kept_inside_the_cluster(ry: Callable[..., Run], yarn: Yarn, 
         wait("the cluster's end", lambda: yarn.live() == {}, 90)
         lasted = time.time() - worked
         run.kill()
-    assert lasted > 35
+    assert 35 < lasted < 70
     seen = ry("status", "i", "--json").data["clusters"][0]
     assert (seen["state"], seen["why"]) == ("stopped", "ended after 40s without work, its idle-timeout")
 

@@ -78,7 +78,6 @@ class Receiver:
         self._copying = threading.Lock()  # while it lasts the bytes of a piece are there twice
         self._pages = Pages()
         self._out: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._lingers = False  # a block that was yielded last
         self._sent_schema = b""  # with ``framed_schema``: the schema that the blocks have
         self._open: dict[Any, Attempt] = {}
         self._seen: set[tuple[int, int]] = set()
@@ -96,27 +95,27 @@ class Receiver:
 
         ``LAST`` is the end. Ray ends the stream without it, and without an error, when its store refuses a block.
         """
+        limit = None
         try:
-            while (item := self._next()) is not None:
+            while (item := self._next(limit)) is not None:
                 key, block, stored = item
                 yield key
+                limit = None
                 if block is not None:
                     yield block
                     block = item = None
-                    self._lingers = True
+                    limit = _LINGERS
                 stored.set()
             yield 0, 0, LAST, 0, 0
         finally:
             self._close()
 
-    def _next(self) -> Any:
-        """What ``blocks`` yields next: soon after a block the mark that it is stored, when nothing else comes."""
+    def _next(self, limit: float | None) -> Any:
+        """What ``blocks`` yields next: the mark that the last block is stored when nothing comes within ``limit``."""
         try:
-            return self._out.get(timeout=_LINGERS if self._lingers else None)
+            return self._out.get(timeout=limit)
         except queue.Empty:
             return (0, 0, STORED, 0, 0), None, threading.Event()
-        finally:
-            self._lingers = False
 
     def takes(self) -> bool:
         """False once it has ended, by itself or because it was told to."""
