@@ -1,9 +1,9 @@
 """One transfer from Spark to Ray, as the program that asked for it sees it: exactly once, whatever fails on the way.
 
 Every connection belongs to one attempt at one partition. A receiver hands its blocks on at once, so that this program
-owns them, and marks an attempt complete when its last block is stored. Spark names the attempts that it committed, one
-a partition, as the result of the job. What counts is what is in both: committed and complete, with equal rows. All
-other blocks are dropped as soon as it is known that they do not count.
+owns them, and says which attempts are complete: all that they sent is stored. Spark names the attempts that it
+committed, one a partition, as the result of the job. What counts is what is in both: committed and complete, with equal
+rows. All other blocks are dropped as soon as it is known that they do not count.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayyarn.errors import ExchangeFailed, RayYarnError
 from rayyarn.exchange import spark_side, stations
-from rayyarn.exchange.ends.receiver import BROKEN, COMPLETE, LAST, STORED
+from rayyarn.exchange.ends.receiver import BROKEN, LAST
 from rayyarn.exchange.ends.telling import telling_line
 
 if TYPE_CHECKING:
@@ -237,15 +237,12 @@ class _Round:
         block = None
         try:
             for reference in generator:
-                partition, attempt, number, rows, size = ray.get(reference)
+                partition, attempt, number, rows, size, complete = ray.get(reference)
                 key = (partition, attempt)
+                got.complete |= {(one, tried): sent for one, tried, sent in complete}
                 if number == LAST:
                     return
-                if number == STORED:
-                    continue
-                if number == COMPLETE:
-                    got.complete[key] = rows
-                elif number == BROKEN:
+                if number == BROKEN:
                     got.drop(key)
                 else:
                     block = next(generator)

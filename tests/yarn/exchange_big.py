@@ -12,6 +12,7 @@ import ray
 from exchange_facts import check, say, settled, store
 from pyspark.sql import functions as F  # noqa: N812 - everybody calls it so
 
+from rayyarn.exchange.ends import prompt
 from rayyarn.exchange.ends.station import Station
 
 _CELL = 1000  # bytes of text in each row
@@ -103,6 +104,21 @@ def most_pieces(made):
     return max(ray.get([count.remote(one) for bundle in made.iter_internal_ref_bundles() for one in bundle.block_refs]))
 
 
+def workers(spark):
+    """Of Spark's Python workers: their connections to a JVM, as tasks of ours find them, and their frozen objects."""
+    find = prompt._within_this_host
+
+    def look(_):
+        import gc
+
+        lines = find()
+        for line in lines:
+            line.close()
+        yield len(lines), gc.get_freeze_count()
+
+    return spark.sparkContext.range(4, numSlices=4).mapPartitions(look).collect()
+
+
 def many(cluster, spark, partitions):
     """So many partitions, in their order, of three rows each."""
     before = store()
@@ -118,7 +134,7 @@ def many(cluster, spark, partitions):
     del made
     say("many", partitions=partitions, rows=gone.rows, blocks=gone.blocks, seconds=round(gone.seconds, 1),
         ordered=numbers == list(range(3 * partitions)), back_seconds=round(seconds, 1), there=there, back=back,
-        exact=list(total) == [len(numbers), sum(numbers)], left=settled(before))  # fmt: skip
+        exact=list(total) == [len(numbers), sum(numbers)], left=settled(before), workers=workers(spark))  # fmt: skip
 
 
 def stores():

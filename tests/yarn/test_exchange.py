@@ -174,6 +174,7 @@ def test_one_large_partition_lies_whole_nowhere(seen: Seen) -> None:
 def test_many_partitions(seen: Seen) -> None:
     (fact,) = seen["many"]
     assert (fact["partitions"], fact["rows"], fact["blocks"]) == (500, 1500, 500)
+    assert all(connections and frozen > 10_000 for connections, frozen in fact["workers"])  # see ends/prompt.py
     assert (fact["ordered"], fact["exact"], fact["left"]) == (True, True, 0)
 
 

@@ -6,6 +6,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from rayyarn.exchange.ends.channel import Cut, dial_any, read_into, read_size
+from rayyarn.exchange.ends.prompt import promptly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +22,7 @@ def reader(name: str, shares: list[Share], secret: bytes, fields: bytes) -> Call
         import pyarrow as pa
 
         schema = pa.ipc.read_schema(pa.py_buffer(fields))
-        for batch in batches:
+        for batch in promptly(batches):
             for number in batch.column(0).to_pylist():
                 yield from _share(shares[number], secret, schema)
 

@@ -10,6 +10,7 @@ never there twice, and whoever uses it sees a few pieces.
 
 from __future__ import annotations
 
+import operator
 import queue
 import struct
 import threading
@@ -24,10 +25,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
-# Marks beside the blocks of an attempt: all of it has come; it ended too early. And of all: nothing more will come; the
-# last block is stored. The latter is for Ray alone, which keeps what it was given until it is given something else.
-COMPLETE, BROKEN, LAST, STORED = -1, -2, -3, -4
-_LINGERS = 0.01  # seconds until that mark: what comes within them does as well
+# Marks in the place of a block's number: the attempt ended too early; nothing more will come.
+BROKEN, LAST = -1, -2
 # A store that is full spills to disk; one that has not taken a block after so long will not.
 _STORE_SECONDS = 600.0
 
@@ -60,6 +59,19 @@ class Attempt:
         return pieces, size
 
 
+class Box:
+    """A block on its way into the store: pickled it is the block, and afterwards it is empty.
+
+    Ray keeps what it was given until it is given something else; it may keep the box.
+    """
+
+    def __init__(self, block: Any) -> None:
+        self.block = block
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return operator.itemgetter(0), ((self.block,),)
+
+
 class Receiver:
     """One transfer's end on one Ray node. ``blocks`` yields what comes until ``end``."""
 
@@ -80,6 +92,7 @@ class Receiver:
         self._out: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._sent_schema = b""  # with ``framed_schema``: the schema that the blocks have
         self._open: dict[Any, Attempt] = {}
+        self._complete: list[tuple[int, int, int]] = []  # attempts of which all is stored, with rows; not told of yet
         self._seen: set[tuple[int, int]] = set()
         self._over = False
         self._listener = listen(ray.util.get_node_ip_address())
@@ -93,29 +106,25 @@ class Receiver:
     def blocks(self) -> Iterator[Any]:
         """For each block its key (partition, attempt, number, rows, bytes), then the block; marks have a key alone.
 
+        With each key, as its last part, come the attempts that are complete by then: (partition, attempt, rows).
         ``LAST`` is the end. Ray ends the stream without it, and without an error, when its store refuses a block.
         """
-        limit = None
         try:
-            while (item := self._next(limit)) is not None:
-                key, block, stored = item
-                yield key
-                limit = None
-                if block is not None:
-                    yield block
-                    block = item = None
-                    limit = _LINGERS
+            while (item := self._out.get()) is not None:
+                key, box, stored = item
+                yield *key, self._told()
+                if box is not None:
+                    yield box
+                    box.block = None
                 stored.set()
-            yield 0, 0, LAST, 0, 0
+            yield 0, 0, LAST, 0, 0, self._told()
         finally:
             self._close()
 
-    def _next(self, limit: float | None) -> Any:
-        """What ``blocks`` yields next: the mark that the last block is stored when nothing comes within ``limit``."""
-        try:
-            return self._out.get(timeout=limit)
-        except queue.Empty:
-            return (0, 0, STORED, 0, 0), None, threading.Event()
+    def _told(self) -> list[tuple[int, int, int]]:
+        with self._room:
+            told, self._complete = self._complete, []
+        return told
 
     def takes(self) -> bool:
         """False once it has ended, by itself or because it was told to."""
@@ -211,9 +220,9 @@ class Receiver:
         self._store(attempt)
         with self._room:
             ended = self._room.wait_for(lambda: not attempt.on_the_way or self._over, _STORE_SECONDS)
-        if not ended or self._over:
-            raise Cut("over")
-        self._put((*attempt.key, COMPLETE, attempt.rows, attempt.size), None)
+            if not ended or self._over:
+                raise Cut("over")
+            self._complete.append((*attempt.key, attempt.rows))
 
     def _forget(self, attempt: Attempt | None) -> None:
         if attempt is None:
@@ -260,20 +269,22 @@ class Receiver:
         try:
             block = pa.concat_tables(pieces)
             del pieces
+            rows, taken = block.num_rows, block.nbytes
             with attempt.lock:
-                attempt.rows += block.num_rows
-                attempt.size += block.nbytes
-            self._put((*attempt.key, number, block.num_rows, block.nbytes), block)
-            self._pages.touched(block.nbytes)
+                attempt.rows += rows
+                attempt.size += taken
+            box = Box(block)
+            del block
+            self._put((*attempt.key, number, rows, taken), box)
+            self._pages.touched(taken)
         finally:
             with attempt.lock:
                 attempt.on_the_way -= 1
             self._give(size)
 
-    def _put(self, key: tuple[int, ...], block: Any) -> None:
+    def _put(self, key: tuple[int, ...], box: Box) -> None:
         stored = threading.Event()
-        self._out.put((key, block, stored))
-        del block
+        self._out.put((key, box, stored))
         until = time.monotonic() + _STORE_SECONDS
         while not stored.wait(1.0):
             if self._over:

@@ -13,6 +13,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from rayyarn.exchange.ends.channel import dial_any, read, read_size, send, send_end
+from rayyarn.exchange.ends.prompt import promptly
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,7 +37,7 @@ def forward(
     rows = size = 0
     taken = -1
     try:
-        for message in messages:
+        for message in promptly(messages):
             if line is None:
                 order = preference(stations, partition, context.attemptNumber())
                 hello = struct.pack("!QQ", partition, attempt)
