@@ -72,8 +72,22 @@ def _noting(start: Any, file: Path) -> Any:
                 start(self, **options)
         finally:
             services.start_ray_process = whole
+        _say_none(self)
 
     return noted
+
+
+def _say_none(node: Any) -> None:
+    """Tell who looks for the dashboard's address that there is none; one that starts later writes its own there.
+
+    Without the entry he looks 20 times in 40 s (``internal_kv_get_with_retry``, Ray 2.60), and each fit of Ray Train
+    waits 12 s at its end for its own such look.
+    """
+    from ray._private import ray_constants
+
+    with contextlib.suppress(Exception):  # he waits, then
+        space = ray_constants.KV_NAMESPACE_DASHBOARD
+        node.get_gcs_client().internal_kv_put(ray_constants.DASHBOARD_ADDRESS.encode(), b"", True, space)
 
 
 def _put_off(node: Any) -> None:

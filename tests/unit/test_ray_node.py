@@ -147,7 +147,7 @@ def rays_node(monkeypatch):
 
     class Node:
         def __init__(self, head=False):
-            self.started = []
+            self.started, self.told = [], {}
             if head:
                 self.start_monitor()
                 self.start_api_server(include_dashboard=False, raise_on_failure=False)
@@ -160,6 +160,9 @@ def rays_node(monkeypatch):
         def start_log_monitor(self):
             self.started.append("log monitor")
 
+        def get_gcs_client(self):
+            return SimpleNamespace(internal_kv_put=lambda key, value, *_: self.told.update({key: value}))
+
         def start_api_server(self, *, include_dashboard, raise_on_failure):
             try:
                 services.start_ray_process(["python", "dashboard.py", "--port=8265"], "dashboard", fate_share=True)
@@ -169,8 +172,10 @@ def rays_node(monkeypatch):
                 self.started.append("dashboard")
 
     services = SimpleNamespace(start_ray_process=lambda *_, **__: None)
+    constants = SimpleNamespace(DASHBOARD_ADDRESS="dashboard", KV_NAMESPACE_DASHBOARD=b"dashboard")
     for name in ("ray", "ray._private", "ray._private.node"):
-        monkeypatch.setitem(sys.modules, name, SimpleNamespace(Node=Node, services=services))
+        whole = SimpleNamespace(Node=Node, services=services, ray_constants=constants)
+        monkeypatch.setitem(sys.modules, name, whole)
     return Node
 
 
@@ -181,7 +186,9 @@ def rays_node(monkeypatch):
 def test_the_hook_puts_off_what_nobody_waits_for(dashboard, started, rays_node, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ray_hook.prepare(SimpleNamespace(ray_client_server_port=10001, include_dashboard=dashboard), True)
-    assert rays_node(head=True).started == started
+    head = rays_node(head=True)
+    assert head.started == started
+    assert head.told == ({b"dashboard": b""} if dashboard is False else {})  # where its address would be
     assert rays_node().started == ["raylet", "log monitor"]
     noted = tmp_path / ray_hook.DASHBOARD
     words = ["python", "dashboard.py", "--port=8265"]
