@@ -29,20 +29,16 @@ def promptly(items: Iterable[Any]) -> Iterator[Any]:
         gc.freeze()
     with contextlib.ExitStack() as stack:
         lines = [stack.enter_context(line) for line in _within_this_host()]
-        left = iter(items)
-        while True:
-            for line in lines:  # each time: TCP forgets it after a few packets
-                _acknowledge(line)
-            try:
-                item = next(left)
-            except StopIteration:
-                return
+        _acknowledge(lines)
+        for item in items:
             yield item
+            _acknowledge(lines)  # again: TCP forgets it after a few packets
 
 
-def _acknowledge(line: socket.socket) -> None:
-    with contextlib.suppress(OSError, AttributeError):  # Linux alone has it
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+def _acknowledge(lines: list[socket.socket]) -> None:
+    for line in lines:
+        with contextlib.suppress(OSError, AttributeError):  # Linux alone has it
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def _within_this_host() -> list[socket.socket]:
