@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from rayyarn import prctl
-from rayyarn.container import processes
+from rayyarn.container import processes, ray_environ
 from rayyarn.container.gcs import Gcs
 from rayyarn.container.ray_node import RayNode, RayShare
 
@@ -42,7 +42,8 @@ def main() -> int:
         return 1
     prctl.adopt_orphans()
     share = RayShare(cpus=0, gpus=0, heap=0, object_store=_STORE)
-    node = RayNode(folder, folder / "ray-start.log", told["ip"], told["name"], share, os.environ)
+    environ = {**os.environ, **ray_environ.PROMPT}
+    node = RayNode(folder, folder / "ray-start.log", told["ip"], told["name"], share, environ)
     try:
         return _stay(node, told["address"])
     finally:

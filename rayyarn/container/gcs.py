@@ -55,6 +55,10 @@ class Gcs:
             return bool(error.code() == self._grpc.StatusCode.UNAUTHENTICATED)
         return False
 
+    def has_head(self) -> bool:
+        """True once the head's raylet has joined. A node that asks before, to join too, looks again after a second."""
+        return any(node["head"] and node["alive"] for node in self.nodes())
+
     def drain(self, node_id: str, why: str) -> str | None:
         """Have Ray give an idle node back: nothing new goes there from now on. Its reason when it does not; else None.
 

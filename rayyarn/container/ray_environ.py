@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# With which a Ray node joins as soon as it can.
+PROMPT = {
+    "RAY_START_HOOK": "rayyarn.container.ray_hook.prepare",
+    # A raylet connects to its own store, which it has just started, and looks again after a second where that was too
+    # early: two of three did here (Ray 2.60). Ray's 10 tries a second apart are 100, a tenth apart.
+    "RAY_raylet_client_num_connect_attempts": "100",
+    "RAY_raylet_client_connect_timeout_milliseconds": "100",
+}
+
+
 def of(folder: Path, logs: Path) -> dict[str, str]:
     """The environment of Ray and of everything that runs in it; Ray's log files go to ``logs``."""
     variables = folder / "variables.json"
@@ -25,6 +35,7 @@ def of(folder: Path, logs: Path) -> dict[str, str]:
         "RAY_ROTATION_MAX_BYTES": str(32 << 20),
         "RAY_ROTATION_BACKUP_COUNT": "2",
         **os.environ,
+        **PROMPT,
         # Each process that spills or restores maps the whole store, which YARN counts for each. Of Ray's four and four
         # the first two were enough to have a container killed (5 GB through a store of 0.9 GB in 3.5 GB, Ray 2.60).
         "RAY_max_io_workers": "1",
@@ -37,7 +48,6 @@ def of(folder: Path, logs: Path) -> dict[str, str]:
         "TMPDIR": f"/proc/{os.getpid()}/cwd/t",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
-        "RAY_START_HOOK": "rayyarn.container.ray_hook.prepare",
         ray_hook.LOGS: str(logs),
         "RAY_USAGE_STATS_ENABLED": "0",
         # Ray's default of 15 starves its tasks beside Spark executors, which run at 0.

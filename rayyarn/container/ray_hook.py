@@ -33,6 +33,7 @@ def prepare(ray_params: Any, head: bool) -> None:
     if ray_params.include_dashboard is False:
         Node.start_api_server = _noting(Node.start_api_server, Path.cwd() / DASHBOARD)
     _put_off(Node)
+    _write_down(Node, ray_params.dashboard_agent_listen_port)
     if folder := os.environ.get(LOGS):
         _keep_logs(ray_params, folder)
 
@@ -88,6 +89,26 @@ def _say_none(node: Any) -> None:
     with contextlib.suppress(Exception):  # he waits, then
         space = ray_constants.KV_NAMESPACE_DASHBOARD
         node.get_gcs_client().internal_kv_put(ray_constants.DASHBOARD_ADDRESS.encode(), b"", True, space)
+
+
+def _write_down(node: Any, port: int | None) -> None:
+    """Have ``node``, the class of Ray's nodes, tell its raylet where its dashboard agent will listen.
+
+    A raylet joins when it knows the ports of its agents. Three of them it is told; this one it reads from a file, which
+    the agent writes when it has started (NodeManager::WaitForDashboardAgentPorts, ``services.start_raylet``, Ray 2.60).
+    """
+    start = node.start_raylet
+
+    @wraps(start)
+    def told(self: Any, *args: Any, **options: Any) -> Any:
+        with contextlib.suppress(Exception):  # it waits for its agent, then, or is of a Ray that does not wait
+            from ray._raylet import DASHBOARD_AGENT_LISTEN_PORT_NAME, persist_port
+
+            if port:
+                persist_port(self.get_session_dir_path(), self.node_id, DASHBOARD_AGENT_LISTEN_PORT_NAME, port)
+        return start(self, *args, **options)
+
+    node.start_raylet = told
 
 
 def _put_off(node: Any) -> None:

@@ -11,9 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rayyarn.container import processes
+from rayyarn.container import processes, sockets
 
 if TYPE_CHECKING:
+    import socket
     import subprocess
     from collections.abc import Mapping
     from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _STARTED = b"Ray runtime started"
 # Ray gives its raylet 30 s (ray/_private/node.py); the import of its command line comes before, up to 20 s when cold.
 START_LIMIT = 90.0
+# Where Ray's two agents listen. A raylet that is told the ports joins at once; one that is not waits until its agents
+# have started and written them down: two processes of Python's, seconds on a busy machine, and after 15 s it gives up.
+_AGENTS = ("dashboard-agent-grpc", "dashboard-agent-listen", "runtime-env-agent", "metrics-export")
 # Ray has nothing to save: what it holds is gone with the node. A second lets it log its end and tell its peers.
 _STOP_GRACE = 1.0
 
@@ -45,6 +49,7 @@ class RayNode:
         self._environ = dict(environ)
         self._process: subprocess.Popen[bytes] | None = None
         self._temp = folder / "r0"
+        self._ports: list[socket.socket] = []
         self._mode = stat.S_IMODE(log.parent.stat().st_mode)
         self._read_from: dict[Path, int] = {}
         self._tries = 0
@@ -82,13 +87,15 @@ class RayNode:
         # /proc/<pid>/cwd is this container's folder under a name short enough for a UNIX socket (107 bytes), whatever
         # the NodeManager's path is; and what lies in that folder is removed by the NodeManager with the container.
         temp = f"/proc/{os.getpid()}/cwd/{self._temp.name}"
+        self._ports = [sockets.held() for _ in _AGENTS]
+        agents = [f"--{name}-port={one.getsockname()[1]}" for name, one in zip(_AGENTS, self._ports, strict=True)]
         role = ["--head", "--port", "0", "--include-dashboard=false"] if address is None else ["--address", address]
         return [
             "start", *role, "--block", "--disable-usage-stats",
             "--node-ip-address", self._ip, "--node-name", self._name, "--temp-dir", temp,
             "--num-cpus", f"{share.cpus:g}", "--num-gpus", f"{share.gpus:g}",
             "--memory", str(share.heap), "--object-store-memory", str(share.object_store),
-            "--min-worker-port", "0", "--max-worker-port", "0", "--dashboard-agent-listen-port", "0",
+            "--min-worker-port", "0", "--max-worker-port", "0", *agents,
         ]  # fmt: skip
 
     @property
@@ -162,4 +169,6 @@ class RayNode:
             processes.end_all(_STOP_GRACE)
             self._process.poll()
             self._process = None
+        while self._ports:
+            self._ports.pop().close()
         shutil.rmtree(self._temp, ignore_errors=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LISTEN = "0A"  # TCP_LISTEN in include/net/tcp_states.h
-_LOOPBACK, _ANY = "127.0.0.1", "0.0.0.0"  # noqa: S104 - compared with, never bound
+_LOOPBACK, _ANY = "127.0.0.1", "0.0.0.0"  # noqa: S104 - nothing listens there
 
 
 def _listening() -> Iterator[tuple[str, int, int, str]]:
@@ -37,6 +37,18 @@ def loopback_port(pid: int) -> int | None:
 def listeners(port: int) -> set[int]:
     """The user ids that a connection to 127.0.0.1:``port`` can reach."""
     return {user for address, its, user, _ in _listening() if its == port and address in (_LOOPBACK, _ANY)}
+
+
+def held() -> socket.socket:
+    """A socket that keeps a free port, on all addresses, for the process that is told to listen there.
+
+    It does not listen. Two that set SO_REUSEADDR may have one port while at most one of them does (socket(7)), and the
+    kernel gives such a port to nobody who asks for any. Close it when nobody shall listen there any more.
+    """
+    one = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    one.bind((_ANY, 0))
+    return one
 
 
 def address_towards(ip: str) -> str:

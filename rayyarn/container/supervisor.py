@@ -135,6 +135,8 @@ class Supervisor:
         if not gcs.refuses_strangers():
             self._post.end("FAILED", "Ray answered a call without the token: not published")
             return
+        if not gcs.has_head():
+            return
         if self._publish_wanted() and self._post.publish(store.HEAD, address.encode()):
             self._gcs, self._published = gcs, True
             self._hurry_until = time.monotonic() + _HURRY_SECONDS

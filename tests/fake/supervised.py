@@ -70,7 +70,7 @@ class Node:
 
 
 class Gcs:
-    strangers_refused = True
+    strangers_refused = head_joined = True
 
     def __init__(self, address, token):
         assert token == "t" * 64
@@ -80,6 +80,9 @@ class Gcs:
 
     def refuses_strangers(self):
         return self.strangers_refused
+
+    def has_head(self):
+        return self.head_joined
 
     def nodes(self):
         return [{"name": name, "node_id": f"id-{name}", "alive": True} for name in ("container_0", "container_1")]

@@ -103,6 +103,20 @@ def test_a_head_that_lets_strangers_in_is_never_published(clock, monkeypatch):
     assert master.ended == ("FAILED", "Ray answered a call without the token: not published")
 
 
+def test_a_head_is_published_when_its_own_node_has_joined(clock, monkeypatch):
+    """A worker that is told of it before asks Ray for the head's node, and asks again after a second."""
+    monkeypatch.setattr(Gcs, "head_joined", False)
+    master = Master()
+    head, _ = make(clock, master, head=True)
+    early = []
+    clock.events.append((clock.now + 2, lambda: early.append(store.HEAD in master.keys)))
+    clock.events.append((clock.now + 2, lambda: monkeypatch.setattr(Gcs, "head_joined", True)))
+    stop_at(clock, master, 4)
+    head.run()
+    assert early == [False]
+    assert store.HEAD in master.keys
+
+
 def test_a_worker_that_fails_is_started_again_with_growing_pauses_and_then_given_back(clock):
     master = Master()
     master.keys[store.HEAD] = b"h:1"

@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import stat
 import sys
 from itertools import pairwise
@@ -34,7 +35,8 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "lives", lambda pid: pid in one.below)
     monkeypatch.setattr(processes, "end_all", lambda grace: None)
     one.node = RayNode(tmp_path, one.log, "10.0.0.1", "container_1", RayShare(2, 0, 1 << 30, 1 << 28), {})
-    return one
+    yield one
+    one.node.stop()
 
 
 def options(command):
@@ -55,6 +57,30 @@ def test_a_head_chooses_its_port_and_a_worker_joins(world):
     assert told["--temp-dir"].startswith("/proc/")
     assert len(told["--temp-dir"] + "/session_2026-11-22_14-42-05_000000_123456/sockets/plasma_store.12") < 107
     assert options(head)["--temp-dir"] != told["--temp-dir"]  # a new try has a new folder
+
+
+def test_each_try_is_told_ports_for_its_agents_that_nobody_else_gets(world):
+    world.node.start("10.0.0.9:6379")
+    first = agents(world.commands[0])
+    assert len(set(first)) == 4
+    for port in first:
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+        with socket.socket() as agent:  # as Ray's do
+            agent.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            agent.bind(("127.0.0.1", port))
+            agent.listen()
+    world.node.stop()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", first[0]))
+        other.listen()
+        world.node.start("10.0.0.9:6379")
+        assert first[0] not in agents(world.commands[1])
+
+
+def agents(command):
+    named = [word.partition("=") for word in command if "agent" in word or "metrics" in word]
+    return [int(port) for name, _, port in named if name.endswith("-port")]
 
 
 def test_a_worker_has_its_imports_behind_it_when_the_head_is_known(world):
@@ -146,13 +172,21 @@ def rays_node(monkeypatch):
     """A class like Ray's ``Node``, where the hook finds it, that writes down what it starts."""
 
     class Node:
+        node_id = "abc"
+
         def __init__(self, head=False):
             self.started, self.told = [], {}
             if head:
                 self.start_monitor()
                 self.start_api_server(include_dashboard=False, raise_on_failure=False)
             self.start_log_monitor()
+            self.start_raylet("/tmp/plasma", use_valgrind=False)
+
+        def start_raylet(self, plasma, *, use_valgrind):
             self.started.append("raylet")
+
+        def get_session_dir_path(self):
+            return "/session"
 
         def start_monitor(self):
             self.started.append("monitor")
@@ -179,13 +213,19 @@ def rays_node(monkeypatch):
     return Node
 
 
+def parameters(**more):
+    return SimpleNamespace(
+        **{"ray_client_server_port": 10001, "include_dashboard": False, "dashboard_agent_listen_port": 4321, **more}
+    )
+
+
 @pytest.mark.parametrize(
     ("dashboard", "started"),
     [(False, ["raylet", "monitor", "log monitor"]), (None, ["dashboard", "raylet", "monitor", "log monitor"])],
 )
 def test_the_hook_puts_off_what_nobody_waits_for(dashboard, started, rays_node, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    ray_hook.prepare(SimpleNamespace(ray_client_server_port=10001, include_dashboard=dashboard), True)
+    ray_hook.prepare(parameters(include_dashboard=dashboard), True)
     head = rays_node(head=True)
     assert head.started == started
     assert head.told == ({b"dashboard": b""} if dashboard is False else {})  # where its address would be
@@ -196,10 +236,20 @@ def test_the_hook_puts_off_what_nobody_waits_for(dashboard, started, rays_node, 
     assert noted.exists() is (dashboard is False)
 
 
+@pytest.mark.parametrize("waits", [True, False])
+def test_the_hook_writes_down_where_the_agent_will_listen_before_the_raylet_looks(waits, rays_node, monkeypatch):
+    written = []
+    module = SimpleNamespace(persist_port=lambda *words: written.append(words), DASHBOARD_AGENT_LISTEN_PORT_NAME="port")
+    monkeypatch.setitem(sys.modules, "ray._raylet", module if waits else SimpleNamespace())  # an older Ray's
+    ray_hook.prepare(parameters(), False)
+    assert rays_node().started == ["raylet", "log monitor"]
+    assert written == ([("/session", "abc", "port", 4321)] if waits else [])
+
+
 @pytest.mark.usefixtures("rays_node")
 @pytest.mark.parametrize("head", [True, False])
 def test_the_hook_turns_ray_client_off_on_the_head(head):
-    params = SimpleNamespace(ray_client_server_port=10001, include_dashboard=False)
+    params = parameters()
     ray_hook.prepare(params, head)
     assert params.ray_client_server_port == (None if head else 10001)
 
@@ -211,9 +261,7 @@ def test_the_hook_has_ray_write_its_logs_where_yarn_keeps_them(head, tmp_path, m
     kept.mkdir(mode=0o710)
     monkeypatch.setenv(ray_hook.LOGS, str(kept))
     monkeypatch.setenv("SKEIN_APPLICATION_ID", "application_1795_0007")
-    params = SimpleNamespace(
-        ray_client_server_port=10001, include_dashboard=False, temp_dir=str(tmp_path / "r1"), session_name=None
-    )
+    params = parameters(temp_dir=str(tmp_path / "r1"), session_name=None)
     ray_hook.prepare(params, head)
     ray_hook.prepare(params, head)  # a second time finds it all
     session = tmp_path / "r1" / "session_1795_0007"
