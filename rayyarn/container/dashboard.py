@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from rayyarn.container.dashboard_state import Board, DashboardState
 from rayyarn.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rayyarn.container.jobs import Jobs
     from rayyarn.container.post import Post
@@ -74,15 +74,26 @@ class Dashboard:
         """The processes whose exit status is waited for here."""
         return {one.pid for one in (self._gate, self._pages) if one is not None}
 
+    def link(self) -> None:
+        """Have the link on the application's page, and the address known; what fails now is done by ``look``."""
+        with self._whatever_happens():
+            self._linked = self._linked or self._link()
+
     def look(self) -> None:
         """A link first; then whatever who looks at it needs, and no longer than he does."""
-        try:
-            if not self._linked:
-                self._linked = self._link()
-            if self._linked:
+        self.link()
+        if self._linked:
+            with self._whatever_happens():
                 self._mind_the_gate()
                 self._mind_the_pages()
-        except Exception as error:  # a full disk, no more descriptors, whatever else: the head goes on
+
+    @staticmethod
+    @contextmanager
+    def _whatever_happens() -> Iterator[None]:
+        """A full disk, no more descriptors, anything: the head goes on."""
+        try:
+            yield
+        except Exception as error:
             logging.warning("the dashboard: %r", error)
 
     def _link(self) -> bool:

@@ -39,6 +39,10 @@ class Guests:
         """True while a job runs; a dashboard that is looked at is no work."""
         return bool(self._jobs.pids)
 
+    def expect(self) -> None:
+        """Before Ray is started: have the dashboard's address known, so that who is told of the cluster finds it."""
+        self._dashboard.link()
+
     def look(self) -> None:
         """The dashboard first: one that goes makes room before a job is ended for want of it."""
         self._dashboard.look()

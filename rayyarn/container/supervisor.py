@@ -76,6 +76,8 @@ class Supervisor:
         self._post.announce()
         if self._head:
             self._publish_wanted()
+        if self._guests is not None:
+            self._guests.expect()
         while True:
             why = self._live() or self._post.verdict()  # a node that was let go ends by itself: that is no failure
             if why is not None:

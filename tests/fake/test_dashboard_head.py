@@ -52,6 +52,14 @@ def test_a_master_that_is_silent_is_asked_again(make):
     assert len(here.master.pages) == 1
 
 
+def test_the_link_can_be_had_before_anything_else_and_is_made_once(make):
+    here = make()
+    here.made.link()
+    assert store.DASHBOARD in here.master.keys
+    here.look()
+    assert len(here.master.pages) == 1
+
+
 def test_a_connection_brings_the_gate_and_no_more(make):
     here = make()
     here.look()
@@ -230,12 +238,15 @@ class Looked:
     def __init__(self, order, name):
         self.order, self.name = order, name
 
+    def link(self):
+        self.order.append(f"{self.name}'s link")
+
     def look(self):
         self.order.append(self.name)
 
 
 def test_the_supervisor_looks_at_it_before_the_jobs_and_leaves_it_its_children(monkeypatch):
-    """A dashboard that goes makes room before a job is ended for want of it."""
+    """Its address is known before the cluster is; when it goes it makes room before a job is ended for want of it."""
     clock, master, order, spared = Clock(), Master(), [], []
     monkeypatch.setattr(supervisor, "time", clock)
     monkeypatch.setattr(supervisor, "Gcs", Gcs)
@@ -245,7 +256,7 @@ def test_the_supervisor_looks_at_it_before_the_jobs_and_leaves_it_its_children(m
                       guests=Guests(Looked(order, "jobs"), Looked(order, "dashboard")))  # fmt: skip
     clock.events.append((clock.now + 5, lambda: master.keys.pop(store.ALIVE + "container_0")))
     assert head.run() == 0
-    assert order[:4] == ["dashboard", "jobs", "dashboard", "jobs"]
+    assert order[:5] == ["dashboard's link", "dashboard", "jobs", "dashboard", "jobs"]
     assert all(4242 in one for one in spared)
 
 

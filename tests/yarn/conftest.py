@@ -201,7 +201,7 @@ def ry(yarn: Yarn) -> Callable[..., Run]:
 @pytest.fixture(autouse=True)
 def no_leftovers(yarn: Yarn) -> Iterator[None]:
     """Fails a test after which more is there than before it: applications, processes, files, ports."""
-    alive, before = yarn.live(), yarn.watch.snapshot()
+    alive, before = yarn.live(), yarn.watch.started()
     yield
     forgotten = {key: text for key, text in yarn.live().items() if key not in alive}
     for application in forgotten:

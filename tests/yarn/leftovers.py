@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,9 @@ _OURS = {
     "/tmp": ["ray", "ray_*", "rayyarn*", "skein*", "spark-*", "blockmgr-*", "jetty-127_*", "hadoop-*", "libnetty*"],
     "/dev/shm": ["ray*", "plasma*", "sem.*", "rayyarn*"],
 }
+
+# Where a raylet was told that its agents listen.
+_AGENT = re.compile(r"--(?:metrics[-_]agent|metrics[-_]export|runtime[-_]env[-_]agent|listen)[-_]port=(\d+)")
 
 Snapshot = dict[str, dict[str, str]]  # category -> what it is, for comparing -> how it reads
 
@@ -65,6 +69,19 @@ class Watch:
                 **_glob(self.mini, "fs/user/*/.rayyarn/apps/*"),
             }
         return found
+
+    def started(self, limit: float = 90.0) -> Snapshot:
+        """A snapshot when Ray's agents listen on each node of ours: they start by themselves once the node is there."""
+        end = time.monotonic() + limit
+        while True:
+            pids = [process.pid for process in self._processes()]
+            ports = {port for pid in pids for port in _AGENT.findall(_command(pid, whole=True))}
+            seen = self.snapshot()
+            missing = ports - {"0"} - {text.rpartition(":")[2] for text in seen["listening"]}
+            if not missing:
+                return seen
+            assert time.monotonic() < end, f"nobody listens at {missing}"
+            time.sleep(0.2)
 
     def settle(self, before: Snapshot, limit: float = 30.0) -> list[str]:
         """What is there and was not ``before``; waits up to ``limit`` seconds for it to vanish."""
@@ -151,11 +168,12 @@ def _environ(proc: Path) -> bytes:
         return b""
 
 
-def _command(pid: int) -> str:
+def _command(pid: int, *, whole: bool = False) -> str:
     try:
-        return (Path("/proc") / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:200]
+        text = (Path("/proc") / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return "?"
+    return text if whole else text[:200]
 
 
 def _open_files(pid: int) -> list[str]:
