@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ DASHBOARD = "ray-dashboard.json"
 # Python processes that start beside the raylet's own two, and compete with them for a second or two of each core: what
 # prints workers' output at drivers, and what answers `ray status`.
 _LATER = ("start_log_monitor", "start_monitor")
+# The agent's script in the command line that a raylet is given for it.
+_AGENT = re.compile(r" (\S*/dashboard/agent\.py )")
 
 
 def prepare(ray_params: Any, head: bool) -> None:
@@ -33,7 +36,7 @@ def prepare(ray_params: Any, head: bool) -> None:
     if ray_params.include_dashboard is False:
         Node.start_api_server = _noting(Node.start_api_server, Path.cwd() / DASHBOARD)
     _put_off(Node)
-    _write_down(Node, ray_params.dashboard_agent_listen_port)
+    _prepare_raylet(Node, ray_params.dashboard_agent_listen_port)
     if folder := os.environ.get(LOGS):
         _keep_logs(ray_params, folder)
 
@@ -91,8 +94,8 @@ def _say_none(node: Any) -> None:
         node.get_gcs_client().internal_kv_put(ray_constants.DASHBOARD_ADDRESS.encode(), b"", True, space)
 
 
-def _write_down(node: Any, port: int | None) -> None:
-    """Have ``node``, the class of Ray's nodes, tell its raylet where its dashboard agent will listen.
+def _prepare_raylet(node: Any, port: int | None) -> None:
+    """Have ``node``, the class of Ray's nodes, start its raylet as one that need not wait and an agent that is quiet.
 
     A raylet joins when it knows the ports of its agents. Three of them it is told; this one it reads from a file, which
     the agent writes when it has started (NodeManager::WaitForDashboardAgentPorts, ``services.start_raylet``, Ray 2.60).
@@ -100,15 +103,31 @@ def _write_down(node: Any, port: int | None) -> None:
     start = node.start_raylet
 
     @wraps(start)
-    def told(self: Any, *args: Any, **options: Any) -> Any:
+    def prepared(self: Any, *args: Any, **options: Any) -> Any:
+        from ray._private import services
+
         with contextlib.suppress(Exception):  # it waits for its agent, then, or is of a Ray that does not wait
             from ray._raylet import DASHBOARD_AGENT_LISTEN_PORT_NAME, persist_port
 
             if port:
                 persist_port(self.get_session_dir_path(), self.node_id, DASHBOARD_AGENT_LISTEN_PORT_NAME, port)
-        return start(self, *args, **options)
+        whole = services.start_ray_process
+        services.start_ray_process = partial(_with_quiet_agent, whole)
+        try:
+            return start(self, *args, **options)
+        finally:
+            services.start_ray_process = whole
 
-    node.start_raylet = told
+    node.start_raylet = prepared
+
+
+def _with_quiet_agent(start: Any, command: list[str], *args: Any, **options: Any) -> Any:
+    """``start``, with the raylet's agent run by ``ray_agent``."""
+    given = next((place for place, word in enumerate(command) if word.startswith("--dashboard_agent_command=")), None)
+    if given is not None:
+        quiet = _AGENT.sub(r" -m rayyarn.container.ray_agent \1", command[given], count=1)
+        command = [*command[:given], quiet, *command[given + 1 :]]
+    return start(command, *args, **options)
 
 
 def _put_off(node: Any) -> None:

@@ -183,6 +183,8 @@ def rays_node(monkeypatch):
             self.start_raylet("/tmp/plasma", use_valgrind=False)
 
         def start_raylet(self, plasma, *, use_valgrind):
+            agent = "--dashboard_agent_command=/env/bin/python -u /env/lib/ray/dashboard/agent.py --node-id=1"
+            self.raylet = services.start_ray_process(["raylet", agent, "--head"], "raylet", fate_share=True)
             self.started.append("raylet")
 
         def get_session_dir_path(self):
@@ -205,7 +207,7 @@ def rays_node(monkeypatch):
             else:
                 self.started.append("dashboard")
 
-    services = SimpleNamespace(start_ray_process=lambda *_, **__: None)
+    services = SimpleNamespace(start_ray_process=lambda command, *_, **__: command)
     constants = SimpleNamespace(DASHBOARD_ADDRESS="dashboard", KV_NAMESPACE_DASHBOARD=b"dashboard")
     for name in ("ray", "ray._private", "ray._private.node"):
         whole = SimpleNamespace(Node=Node, services=services, ray_constants=constants)
@@ -242,7 +244,12 @@ def test_the_hook_writes_down_where_the_agent_will_listen_before_the_raylet_look
     module = SimpleNamespace(persist_port=lambda *words: written.append(words), DASHBOARD_AGENT_LISTEN_PORT_NAME="port")
     monkeypatch.setitem(sys.modules, "ray._raylet", module if waits else SimpleNamespace())  # an older Ray's
     ray_hook.prepare(parameters(), False)
-    assert rays_node().started == ["raylet", "log monitor"]
+    node = rays_node()
+    assert node.started == ["raylet", "log monitor"]
+    assert node.raylet[1].endswith(
+        "python -u -m rayyarn.container.ray_agent /env/lib/ray/dashboard/agent.py --node-id=1"
+    )
+    assert (node.raylet[0], node.raylet[2]) == ("raylet", "--head")
     assert written == ([("/session", "abc", "port", 4321)] if waits else [])
 
 

@@ -193,6 +193,9 @@ def test_the_logs_of_a_running_cluster(ry: Callable[..., Run], cluster: dict[str
     """
     assert run(ry, program).rc == 0
     shown = ry("logs", "p")
+    # It was written in full, and not each second that there is no dashboard.
+    assert "dashboard_agent.log" in shown.out
+    assert "Get dashboard http address failed" not in shown.out
     assert shown.rc == 0, shown.err
     lines = [line.split("\t", 2) for line in shown.out.splitlines()]
     word = next((node, file) for node, file, text in lines if text == "a word of a task")
