@@ -1,7 +1,7 @@
 """What `make demo` runs: the whole session of a newcomer on a real YARN of this machine, and a check of its result.
 
 Everything is done with the commands that a person would type. Whatever happens, Ctrl-C included, what was started is
-stopped again; a mini cluster that ran before is used and left.
+stopped again; a mini cluster that ran before is used and left. One that did not keeps its files for the next time.
 """
 
 from __future__ import annotations
@@ -101,10 +101,11 @@ def session(demo: Demo, undo: ExitStack, facts: dict) -> None:
     """Up, work, check. What goes down again is left to ``undo``."""
     prefix = demo.run("environment", PYTHON, str(HERE.parent / "envs" / "build.py"), NAME, capture=True).strip()
     facts["prefix"] = prefix
-    facts["mini"] = any(one["name"] == "default" for one in minis(demo))
+    before = next((one["state"] for one in minis(demo) if one["name"] == "default"), None)
+    facts["mini"] = before not in (None, "stopped")
     if not facts["mini"]:
-        undo.callback(stop, demo, "mini down", RAYYARN, "mini", "down")
-    demo.run("mini up", RAYYARN, "mini", "up", *([] if facts["mini"] else ["--memory", NODE]))
+        undo.callback(stop, demo, "mini down", RAYYARN, "mini", "down", "--keep-files")
+    demo.run("mini up", RAYYARN, "mini", "up", *([] if before else ["--memory", NODE]))
     demo.environ.update(demo.ask("mini", "env"))  # whatever Hadoop this shell knows, the demo stays on this machine
     if any(one["name"] == NAME for one in demo.ask("status")["clusters"]):
         raise Failed(f"a cluster named {NAME} runs already\ntry: rayyarn down {NAME}")
@@ -181,6 +182,11 @@ def screen(demo: Demo, facts: dict, total: float) -> None:
     report, took = facts["report"], demo.seconds
     prefix = facts["prefix"].replace(str(Path.home()), "~")
     before = total - sum(took.values())
+    left = (
+        "nothing runs any more, files wait for the next `mini up`"
+        if "mini down" in took
+        else "the mini cluster runs on"
+    )
     say("\n--- what happened ---")
     lines = [
         (before, "make setup", ".venv with rayyarn and its tools"),
@@ -191,8 +197,7 @@ def screen(demo: Demo, facts: dict, total: float) -> None:
                                             f"{report['joined']:,} with the weather;"),
         (None, "", f"handed them to {len(report['scored_in'])} Ray workers in memory, which learnt and scored;"),
         (None, "", f"YARN lists the same containers; checksum {report['checksum']}"),
-        (took["down"] + took.get("mini down", 0), "rayyarn down demo",
-         "nothing is left running" if "mini down" in took else "the mini cluster that was there still runs"),
+        (took["down"] + took.get("mini down", 0), "rayyarn down demo", left),
     ]  # fmt: skip
     for seconds, command, what in lines:
         say(f"  {'' if seconds is None else f'{seconds:.0f} s':>6}  {command:<19} {what}")
@@ -204,7 +209,7 @@ def screen(demo: Demo, facts: dict, total: float) -> None:
         f"rayyarn up demo --environment {prefix}",
         "rayyarn status demo",
         "rayyarn exec demo -- python -c 'import ray; ray.init(); print(ray.cluster_resources())'",
-        "rayyarn down demo && rayyarn mini down",
+        "rayyarn down demo && rayyarn mini down   # with its files",
     ):
         say(f"  {line}")
     say("  docs/quickstart.md goes on from here.")

@@ -47,10 +47,10 @@ def build(name: str, shape: Shape, java: Java, steps: Steps) -> Record:
 
 
 def mend(known: Record, jars: Path, java: Java, steps: Steps) -> Record:
-    """Start again what died, on the files that are there. A failure stops what this started and nothing else."""
+    """Start again what died or was stopped, on the files that are there. A failure stops what this started, no more."""
     dead = [daemon for daemon in known.daemons if not known.lives(daemon)]
-    if len(dead) == len(known.daemons):  # after a reboot, and perhaps an upgrade
-        known = replace(known, shape=replace(known.shape, jars=jars), boot=boot_id())
+    if len(dead) == len(known.daemons):  # after a reboot or a `down`, and perhaps an upgrade
+        known = replace(known, shape=replace(known.shape, jars=jars), boot=boot_id(), stopped=False)
         _write(known.shape, java)
     roles = ", ".join(daemon.role for daemon in dead)
     with steps.step(f"{roles} again", limit=READY_LIMIT) as step:

@@ -7,7 +7,7 @@ import os
 import pwd
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rayyarn import hadoop, home
@@ -51,10 +51,11 @@ _UNFIT = re.compile(r"[^A-Za-z0-9_./+@%=-]")
 
 @dataclass(frozen=True)
 class MiniDown:
-    """What `down` did."""
+    """What `down` did. ``files``: the folder that was kept, None when it was removed."""
 
     name: str
     changed: bool
+    files: str | None = None
 
 
 def up(
@@ -69,7 +70,7 @@ def up(
     """Bring a mini cluster up and wait until all its nodes are RUNNING; a running one is left as it is.
 
     ``memory`` (bytes, or text such as ``6 GiB``) and ``cpus`` (vcores) are per node; None: what fits the machine.
-    Daemons that died, or did not outlive a reboot, are started again on the same files.
+    Daemons that died, did not outlive a reboot or were stopped are started again on the same files.
     Raises SpecError, JavaNotFound, ClusterDiffers (it exists with other settings), NotReady, and MiniFailed when a
     daemon died: everything is undone, and ``log`` is its last word.
     """
@@ -124,18 +125,29 @@ def _up(
             return bringup.build(name, shape, java, steps).cluster(changed=True)
 
 
-def down(name: str = "default", *, reporter: Reporter = SILENT) -> MiniDown:
-    """Stop a mini cluster with everything that runs on it and remove its folder. None there: nothing to do."""
+def down(name: str = "default", *, keep_files: bool = False, reporter: Reporter = SILENT) -> MiniDown:
+    """Stop a mini cluster with everything that runs on it and remove its folder. None there: nothing to do.
+
+    ``keep_files``: leave the folder to the next ``up``, with what was sent to the default file system and unpacked on
+    the nodes. One that was never brought up to the end has nothing worth it, and is removed.
+    """
     folder = _folder(name)
     if not folder.is_dir():
         return MiniDown(name, changed=False)
     with record.locked(folder, reporter):
+        known = record.load(folder)
+        kept = known if keep_files and known is not None and known.whole else None
         changed = any(folder.iterdir())  # else another `down` was here while we waited
         yarn_id = _yarn_id(folder)
-        teardown.demolish(folder, reporter=reporter)
+        if kept is None:
+            teardown.demolish(folder, reporter=reporter)
+        else:
+            changed = not kept.stopped
+            teardown.halt(folder, reporter=reporter)
+            record.save(replace(kept, stopped=True))
         if yarn_id:  # what this edge remembers of clusters on a YARN that is gone, with their secrets
             shutil.rmtree(home.clusters(yarn_id), ignore_errors=True)
-    return MiniDown(name, changed=changed)
+    return MiniDown(name, changed=changed, files=str(folder) if kept is not None else None)
 
 
 def _yarn_id(folder: Path) -> str | None:

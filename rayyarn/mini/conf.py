@@ -150,6 +150,9 @@ def node_site(shape: Shape, index: int) -> Properties:
         "yarn.nodemanager.resource.memory.enforced": "false",
         "yarn.nodemanager.local-dirs": f"{own}/local",
         "yarn.nodemanager.log-dirs": f"{own}/logs",
+        # A node that is started again knows what it has unpacked and does not remove it; as on most real clusters.
+        "yarn.nodemanager.recovery.enabled": "true",
+        "yarn.nodemanager.recovery.dir": f"{own}/recovery",
         # A laptop's disk is often over the default 90 %; all nodes would be UNHEALTHY and nothing would ever start.
         f"{disks}.max-disk-utilization-per-disk-percentage": "99.5",
         f"{disks}.min-free-space-per-disk-mb": "0",

@@ -27,8 +27,8 @@ class DaemonStatus:
 class MiniStatus:
     """One mini cluster now.
 
-    ``state``: ``running`` · ``damaged`` (a daemon died or its node is not RUNNING) · ``unfinished`` (a `mini up` is at
-    work, or was killed).
+    ``state``: ``running`` · ``stopped`` (its files are kept) · ``damaged`` (a daemon died or its node is not RUNNING) ·
+    ``unfinished`` (a `mini up` is at work, or was killed).
     """
 
     name: str
@@ -56,12 +56,13 @@ def look(name: str) -> MiniStatus:
             host=daemon.host,
             pid=daemon.process.pid,
             alive=known.lives(daemon),
-            last_words="" if known.lives(daemon) else daemon.last_words,
+            last_words="" if known.stopped or known.lives(daemon) else daemon.last_words,
             log=str(daemon.log),
         )
         for daemon in known.daemons
     )
     seen = len(probe.running_nodes(known.shape) or []) if known.alive else 0
     well = all(daemon.alive for daemon in daemons) and seen == known.shape.nodes
-    state = "unfinished" if not known.whole else "running" if well else "damaged"
+    unwell = "stopped" if known.stopped else "damaged"
+    state = "unfinished" if not known.whole else "running" if well else unwell
     return MiniStatus(name, state, known.cluster(changed=False), daemons, seen)

@@ -46,13 +46,14 @@ class MiniCluster:
 
 @dataclass(frozen=True)
 class Record:
-    """What the folder's record holds. ``whole``: it was brought up to the end."""
+    """What the folder's record holds. ``whole``: it was brought up to the end; ``stopped``: a `down` kept its files."""
 
     name: str
     shape: Shape
     daemons: tuple[Daemon, ...]
     boot: str
     whole: bool
+    stopped: bool = False
 
     @property
     def alive(self) -> bool:
@@ -114,9 +115,9 @@ def load(folder: Path) -> Record | None:
         daemons = tuple(
             Daemon(one["role"], one["host"], Process(**one["process"]), Path(one["log"])) for one in found["daemons"]
         )
-        return Record(
-            found["name"], Shape(folder=where, block=block, jars=jars, **shape), daemons, found["boot"], found["whole"]
-        )
+        made = Shape(folder=where, block=block, jars=jars, **shape)
+        stopped = found.get("stopped", False)  # an older record's cluster was never stopped
+        return Record(found["name"], made, daemons, found["boot"], found["whole"], stopped)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -26,7 +26,15 @@ _FOLDER_LIMIT = 120.0
 
 
 def demolish(folder: Path, *, keep_folder: bool = False, reporter: Reporter = SILENT) -> None:
-    """Stop everything that belongs to ``folder`` and remove it (``keep_folder``: what is in it).
+    """Stop everything that belongs to ``folder`` and remove it (``keep_folder``: what is in it)."""
+    halt(folder, reporter=reporter)
+    with Steps(reporter) as steps, steps.step("the folder", limit=_FOLDER_LIMIT) as step:
+        _remove(folder, keep_folder=keep_folder)
+        step.result = str(folder)
+
+
+def halt(folder: Path, *, reporter: Reporter = SILENT) -> None:
+    """Stop everything that belongs to ``folder``.
 
     NodeManagers go first: one that lost its ResourceManager keeps asking for it and is deaf to TERM.
     """
@@ -41,9 +49,6 @@ def demolish(folder: Path, *, keep_folder: bool = False, reporter: Reporter = SI
         with steps.step("the others", limit=_MASTER_GRACE):
             process.stop(masters, _MASTER_GRACE)
             _sweep(folder)
-        with steps.step("the folder", limit=_FOLDER_LIMIT) as step:
-            _remove(folder, keep_folder=keep_folder)
-            step.result = str(folder)
 
 
 def drop_if_empty(folder: Path) -> None:

@@ -81,6 +81,26 @@ def test_down_removes_a_dead_cluster(home):
     assert not (home / "mini").exists()
 
 
+def test_down_that_keeps_files_keeps_a_whole_cluster_and_says_so_once(home):
+    log = write(home).daemons[0].log
+    log.parent.mkdir()
+    log.write_text("2026 ERROR ResourceManager: told to end\n")
+    folder = str(home / "mini" / "default")
+    assert cluster.down(keep_files=True) == cluster.MiniDown("default", changed=True, files=folder)
+    assert cluster.down(keep_files=True) == cluster.MiniDown("default", changed=False, files=folder)
+    (found,) = cluster.status().clusters
+    assert (found.state, found.daemons[0].last_words) == ("stopped", "")
+    assert cluster.running() == []
+    assert cluster.down() == cluster.MiniDown("default", changed=True)
+    assert not (home / "mini").exists()
+
+
+def test_half_a_cluster_has_no_files_worth_keeping(home):
+    write(home, whole=False)
+    assert cluster.down(keep_files=True).files is None
+    assert not (home / "mini").exists()
+
+
 @pytest.mark.parametrize("name", ["", "Upper", "1st", "a/b", "..", "a" * 40, "a b"])
 def test_a_name_that_is_no_name(name):
     for call in (cluster.up, cluster.down, cluster.status, cluster.environ):

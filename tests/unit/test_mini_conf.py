@@ -50,6 +50,13 @@ def test_each_node_has_its_own_address_and_usual_ports():
         assert site["yarn.resourcemanager.hostname"] == "127.70.3.1"
 
 
+def test_each_node_remembers_below_its_own_folder_what_it_has_unpacked():
+    sites = [conf.node_site(shape(), index) for index in range(2)]
+    assert {site["yarn.nodemanager.recovery.enabled"] for site in sites} == {"true"}
+    folders = [site["yarn.nodemanager.recovery.dir"] for site in sites]
+    assert folders == [f"{shape().node_folder(index)}/recovery" for index in range(2)]
+
+
 def test_sizes_reach_scheduler_and_nodes_in_mebibytes():
     files = conf.files(shape(memory=(5 << 30) + 1, cpus=3))
     assert properties(files, "conf/yarn-site.xml")["yarn.scheduler.maximum-allocation-mb"] == "5120"

@@ -115,6 +115,12 @@ def test_from_nothing_and_back(ry, own):
     assert said.endswith(f"{conf}\n")
     assert "Total Nodes:1" in said
 
+    kept = ry("mini", "down", "--name", "small", "--keep-files", env=env)
+    assert (kept.rc, kept.out) == (0, "")
+    assert f"its files stay in {own}/mini/small; to remove them:  rayyarn mini down --name small" in kept.err
+    assert "'small' is stopped already" in ry("mini", "down", "--name", "small", "--keep-files", env=env).err
+    assert ry("mini", "env", "--name", "small", env=env).rc == 3
+
     down = ry("mini", "down", "--name", "small", env=env)
     assert (down.rc, down.out) == (0, "")
     assert not (own / "mini").exists()

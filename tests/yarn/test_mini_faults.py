@@ -2,11 +2,13 @@
 
 import contextlib
 import errno
+import getpass
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from pathlib import Path
@@ -96,6 +98,61 @@ def test_files_outlive_a_reboot(own):
     assert kept.read_text() == "mine"
 
 
+FILE = """
+name: with-a-file
+services:
+  work:
+    resources: {memory: 128 MiB, vcores: 1}
+    files: {thing: {source: "SOURCE", type: ARCHIVE, visibility: PRIVATE}}
+    script: |
+      echo "$(cat thing/word) $LOCALIZATION_COUNTERS" > SEEN
+"""
+
+
+def test_stopped_with_its_files_it_comes_back_with_what_its_nodes_unpacked(yarn, own, tmp_path):
+    """Also when an application was at work: that one has ended, and a new one does not fetch the file again."""
+    made = cluster.up(nodes=1, memory="1 GiB")
+    thing = Path(made.folder, "fs", "user", getpass.getuser(), "thing.tar.gz")
+    (tmp_path / "word").write_text("unpacked")
+    (tmp_path / "bytes").write_bytes(os.urandom(1 << 20))
+    with tarfile.open(thing, "w:gz") as archive:
+        for name in ("word", "bytes"):
+            archive.add(tmp_path / name, name)
+    fetched, kept = _counted(yarn, own, tmp_path, "1")
+    assert fetched > 1 << 20 > kept
+    _submit(yarn, own, tmp_path, SPEC.replace("SLEEP", "sleep 4244"))
+    wait(lambda: len(_sleepers(Path(made.folder))) >= 2, 60, "containers at work")
+    stopped = cluster.down(keep_files=True)
+    assert (stopped.changed, stopped.files) == (True, made.folder)
+    assert not process.of_folder(Path(made.folder), marker=daemons.MARKER)
+    again = cluster.up(nodes=1)
+    assert (again.changed, again.memory, again.rm_web) == (True, 1 << 30, made.rm_web)
+    fetched, kept = _counted(yarn, own, tmp_path, "2")
+    assert fetched < 1 << 20 < kept
+    assert not cluster.down().files
+    assert not Path(made.folder).exists()
+
+
+def _counted(yarn, own, tmp_path, name):
+    """Bytes that a new container had to fetch, and that it found on the node: of its own scripts, and of the file."""
+    seen = tmp_path / name
+    source = f"viewfs://mini/user/{getpass.getuser()}/thing.tar.gz"
+    _submit(yarn, own, tmp_path, FILE.replace("SOURCE", source).replace("SEEN", str(seen)))
+    wait(lambda: seen.exists() and seen.read_text().endswith("\n"), 90, "the application to run")
+    word, counters = seen.read_text().split()
+    assert word == "unpacked"
+    fetched, kept = [int(count) for count in counters.split(",")[:2]]
+    return fetched, kept
+
+
+def _submit(yarn, own, tmp_path, text):
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(text)
+    there = {**yarn.environ, **cluster.environ(), "RAYYARN_HOME": str(own)}
+    code = "import sys, skein\nwith skein.Client(log_level='ERROR') as c: print(c.submit(sys.argv[1]))"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, spec], env=there, check=True, timeout=60)
+
+
 def test_a_daemon_that_cannot_start_is_quoted_at_once(own, monkeypatch):
     monkeypatch.setattr(daemons, "_HEAP", "-Xmx1k")
     started = time.monotonic()
@@ -152,16 +209,11 @@ def test_two_at_once_make_one(own):
     assert found[0].pids == found[1].pids
 
 
-def test_down_ends_running_containers(yarn, own):
+def test_down_ends_running_containers(yarn, own, tmp_path):
     """On a cluster of its own: an application at work, one of whose processes forgot where it came from."""
     made = cluster.up()
-    there = {**yarn.environ, **cluster.environ(), "RAYYARN_HOME": str(own)}
     folder = Path(made.folder)
-    spec = yarn.watch.tmp / "probe.yaml"
-    spec.write_text(SPEC.replace("SLEEP", "env -i setsid sleep 4242 &\n      sleep 4243"))
-    code = "import sys, skein\nwith skein.Client(log_level='ERROR') as c: print(c.submit(sys.argv[1]))"
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code, spec], env=there, check=True, timeout=60)
-    spec.unlink()
+    _submit(yarn, own, tmp_path, SPEC.replace("SLEEP", "env -i setsid sleep 4242 &\n      sleep 4243"))
     wait(lambda: len(_sleepers(folder)) >= 4, 60, "containers at work")
     sleepers = _sleepers(folder)
     cluster.down()

@@ -44,17 +44,21 @@ def up(out: output.Output, name: str, nodes: int, memory: str | None, cpus: int 
 
 @command.command("down")
 @_name
+@click.option("--keep-files", is_flag=True, help="Keep its files for the next `mini up`.")
 @output.options
-def down(out: output.Output, name: str) -> None:
+def down(out: output.Output, name: str, keep_files: bool) -> None:
     """Stop it with everything that runs on it, and remove its files.
 
     Safe to repeat: when there is none of that name, it says so and ends with 0.
     """
     from rayyarn.mini import cluster
 
-    gone = cluster.down(name, reporter=out.reporter)
+    gone = cluster.down(name, keep_files=keep_files, reporter=out.reporter)
     if not gone.changed:
-        out.note(f"there is no mini cluster {name!r}: nothing to stop")
+        nothing = f"there is no mini cluster {name!r}: nothing to stop"
+        out.note(f"the mini cluster {name!r} is stopped already" if gone.files else nothing)
+    if gone.files:
+        out.note(f"its files stay in {gone.files}; to remove them:  rayyarn mini down{_flag(name)}")
     out.result(gone)
 
 
