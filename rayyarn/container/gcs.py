@@ -57,7 +57,10 @@ class Gcs:
 
     def has_head(self) -> bool:
         """True once the head's raylet has joined. A node that asks before, to join too, looks again after a second."""
-        return any(node["head"] and node["alive"] for node in self.nodes())
+        try:
+            return any(node["head"] and node["alive"] for node in self.nodes())
+        except self._grpc.RpcError:
+            return False
 
     def drain(self, node_id: str, why: str) -> str | None:
         """Have Ray give an idle node back: nothing new goes there from now on. Its reason when it does not; else None.

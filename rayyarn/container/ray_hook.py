@@ -4,7 +4,8 @@ The only seam through which Ray Client's server can be left out: ``--ray-client-
 the flag away means port 10001 (ray 2.60). Ray Client would be one more open port and 90 MB for nobody. And the only one
 through which the session gets a name that is known before, so that its ``logs`` can be put elsewhere. And through which
 a head need not wait for what nobody asked for (Ray 2.60): its dashboard's process, which ``--include-dashboard=false``
-leaves without pages and not out, 110 MB with one module that says that usage is not reported; and two other processes.
+leaves without pages and not out, 110 MB with one module that says that usage is not reported; two other processes; and,
+as on every node, its raylet's agents.
 """
 
 from __future__ import annotations
