@@ -121,7 +121,8 @@ class Supervisor:
             if not self._ready_since and self._node.registered():
                 self._ready_since = time.monotonic()
                 self._post.say(replace(self._post.state, state="ready", since=time.time(), last_words=""))
-            if why := self._pause(_BEAT if self._ready_since else _TICK):
+            settled = self._ready_since and (self._published or not self._head)
+            if why := self._pause(_BEAT if settled else _TICK):
                 return why
         return None
 
