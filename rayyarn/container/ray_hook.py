@@ -16,7 +16,10 @@ import os
 import re
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 LOGS = "RAYYARN_RAY_LOGS"  # the folder that shall hold the log files of Ray's session
 # How this Ray would have started its dashboard: a list of words, in the container's folder. For ``dashboard``.
@@ -69,17 +72,24 @@ def _noting(start: Any, file: Path) -> Any:
 
     @wraps(start)
     def noted(self: Any, **options: Any) -> None:
-        from ray._private import services
-
-        whole, services.start_ray_process = services.start_ray_process, note
-        try:
-            with contextlib.suppress(_Noted):
-                start(self, **options)
-        finally:
-            services.start_ray_process = whole
+        with _starting(lambda _: note), contextlib.suppress(_Noted):
+            start(self, **options)
         _say_none(self)
 
     return noted
+
+
+@contextlib.contextmanager
+def _starting(other: Callable[[Any], Any]) -> Iterator[None]:
+    """Meanwhile, Ray starts its processes by what ``other`` makes of its own function for that."""
+    from ray._private import services
+
+    whole = services.start_ray_process
+    services.start_ray_process = other(whole)
+    try:
+        yield
+    finally:
+        services.start_ray_process = whole
 
 
 def _say_none(node: Any) -> None:
@@ -105,19 +115,13 @@ def _prepare_raylet(node: Any, port: int | None) -> None:
 
     @wraps(start)
     def prepared(self: Any, *args: Any, **options: Any) -> Any:
-        from ray._private import services
-
         with contextlib.suppress(Exception):  # it waits for its agent, then, or is of a Ray that does not wait
             from ray._raylet import DASHBOARD_AGENT_LISTEN_PORT_NAME, persist_port
 
             if port:
                 persist_port(self.get_session_dir_path(), self.node_id, DASHBOARD_AGENT_LISTEN_PORT_NAME, port)
-        whole = services.start_ray_process
-        services.start_ray_process = partial(_with_quiet_agent, whole)
-        try:
+        with _starting(lambda whole: partial(_with_quiet_agent, whole)):
             return start(self, *args, **options)
-        finally:
-            services.start_ray_process = whole
 
     node.start_raylet = prepared
 

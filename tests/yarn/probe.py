@@ -17,19 +17,24 @@ services:
 """
 
 
-def shell(yarn, *command, timeout=60):
-    done = subprocess.run(command, env=yarn.environ, capture_output=True, text=True, timeout=timeout)
+def shell(yarn, *command, timeout=60, **environ):
+    done = subprocess.run(command, env={**yarn.environ, **environ}, capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout
 
 
 def submit(yarn, script="true"):
     """Submit the probe as a person would, with skein's own command in a process of its own."""
+    return submit_spec(yarn, SPEC.replace("SLEEP", script))
+
+
+def submit_spec(yarn, text, **environ):
+    """The same with any specification, and with other variables."""
     code = "import sys, skein\nwith skein.Client(log_level='ERROR') as c: print(c.submit(sys.argv[1]))"
     spec = yarn.watch.tmp / "probe.yaml"
-    spec.write_text(SPEC.replace("SLEEP", script))
+    spec.write_text(text)
     try:
-        out = shell(yarn, sys.executable, "-W", "ignore", "-c", code, str(spec))
+        out = shell(yarn, sys.executable, "-W", "ignore", "-c", code, str(spec), **environ)
     finally:
         spec.unlink()
     return out.split()[-1]

@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 
 import pytest
-from probe import SPEC, wait
+from probe import SPEC, submit_spec, wait
 
+from rayyarn import store
 from rayyarn.errors import MiniFailed
 from rayyarn.mini import address, cluster, daemons, process, record
 
@@ -120,7 +121,7 @@ def test_stopped_with_its_files_it_comes_back_with_what_its_nodes_unpacked(yarn,
             archive.add(tmp_path / name, name)
     fetched, kept = _counted(yarn, own, tmp_path, "1")
     assert fetched > 1 << 20 > kept
-    _submit(yarn, own, tmp_path, SPEC.replace("SLEEP", "sleep 4244"))
+    _submit(yarn, own, SPEC.replace("SLEEP", "sleep 4244"))
     wait(lambda: len(_sleepers(Path(made.folder))) >= 2, 60, "containers at work")
     stopped = cluster.down(keep_files=True)
     assert (stopped.changed, stopped.files) == (True, made.folder)
@@ -137,20 +138,16 @@ def _counted(yarn, own, tmp_path, name):
     """Bytes that a new container had to fetch, and that it found on the node: of its own scripts, and of the file."""
     seen = tmp_path / name
     source = f"viewfs://mini/user/{getpass.getuser()}/thing.tar.gz"
-    _submit(yarn, own, tmp_path, FILE.replace("SOURCE", source).replace("SEEN", str(seen)))
+    _submit(yarn, own, FILE.replace("SOURCE", source).replace("SEEN", str(seen)))
     wait(lambda: seen.exists() and seen.read_text().endswith("\n"), 90, "the application to run")
     word, counters = seen.read_text().split()
     assert word == "unpacked"
-    fetched, kept = [int(count) for count in counters.split(",")[:2]]
-    return fetched, kept
+    found = store.parse_localization(counters)
+    return found["bytes_fetched"], found["bytes_cached"]
 
 
-def _submit(yarn, own, tmp_path, text):
-    spec = tmp_path / "spec.yaml"
-    spec.write_text(text)
-    there = {**yarn.environ, **cluster.environ(), "RAYYARN_HOME": str(own)}
-    code = "import sys, skein\nwith skein.Client(log_level='ERROR') as c: print(c.submit(sys.argv[1]))"
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code, spec], env=there, check=True, timeout=60)
+def _submit(yarn, own, text):
+    submit_spec(yarn, text, **cluster.environ(), RAYYARN_HOME=str(own))
 
 
 def test_a_daemon_that_cannot_start_is_quoted_at_once(own, monkeypatch):
@@ -209,11 +206,11 @@ def test_two_at_once_make_one(own):
     assert found[0].pids == found[1].pids
 
 
-def test_down_ends_running_containers(yarn, own, tmp_path):
+def test_down_ends_running_containers(yarn, own):
     """On a cluster of its own: an application at work, one of whose processes forgot where it came from."""
     made = cluster.up()
     folder = Path(made.folder)
-    _submit(yarn, own, tmp_path, SPEC.replace("SLEEP", "env -i setsid sleep 4242 &\n      sleep 4243"))
+    _submit(yarn, own, SPEC.replace("SLEEP", "env -i setsid sleep 4242 &\n      sleep 4243"))
     wait(lambda: len(_sleepers(folder)) >= 4, 60, "containers at work")
     sleepers = _sleepers(folder)
     cluster.down()
