@@ -28,7 +28,7 @@ _OURS = {
 }
 
 # Where a raylet was told that its agents listen.
-_AGENT = re.compile(r"--(?:metrics[-_]agent|metrics[-_]export|runtime[-_]env[-_]agent|listen)[-_]port=(\d+)")
+_AGENT = re.compile(r"--(metrics[-_]agent|metrics[-_]export|runtime[-_]env[-_]agent|listen)[-_]port=([1-9]\d*)")
 
 Snapshot = dict[str, dict[str, str]]  # category -> what it is, for comparing -> how it reads
 
@@ -75,9 +75,9 @@ class Watch:
         end = time.monotonic() + limit
         while True:
             pids = [process.pid for process in self._processes()]
-            ports = {port for pid in pids for port in _AGENT.findall(_command(pid, whole=True))}
+            told = {found for pid in pids for found in _AGENT.findall(_command(pid, whole=True))}
             seen = self.snapshot()
-            missing = ports - {"0"} - {text.rpartition(":")[2] for text in seen["listening"]}
+            missing = {(name, port) for name, port in told if not _listens(name, port, seen["listening"])}
             if not missing:
                 return seen
             assert time.monotonic() < end, f"nobody listens at {missing}"
@@ -127,6 +127,13 @@ def difference(before: Snapshot, after: Snapshot) -> list[str]:
         for key, text in sorted(things.items())
         if key not in before.get(category, {})
     ]
+
+
+def _listens(name: str, port: str, listening: dict[str, str]) -> bool:
+    """The agent's web server takes its node's address first and 127.0.0.1 after it (http_server_agent.py, Ray 2.60)."""
+    if name == "listen":
+        return f"127.0.0.1:{port}" in listening
+    return any(text.endswith(f":{port}") for text in listening)
 
 
 def _entries(folder: Path, patterns: list[str]) -> dict[str, str]:

@@ -9,6 +9,8 @@ import uuid
 import pytest
 from leftovers import MARK, Watch, difference
 
+from rayyarn.container import sockets
+
 
 @pytest.fixture
 def left(yarn):
@@ -115,3 +117,26 @@ def test_a_process_that_ends_in_time_is_waited_for(yarn):
     with subprocess.Popen(["sleep", "1.5"], env={**os.environ, MARK: yarn.watch.mark}):
         assert difference(before, yarn.watch.snapshot())
         assert yarn.watch.settle(before, limit=10) == []
+
+
+LISTEN = """
+import socket, sys, time
+port, kept = int(sys.argv[1].partition("=")[2]), []
+for address in ("127.63.9.2", "127.0.0.1"):
+    time.sleep(1)
+    kept.append(socket.create_server((address, port)))
+time.sleep(60)
+"""
+
+
+def test_an_agent_has_started_when_it_listens_on_both_its_addresses(yarn):
+    with sockets.held() as port:
+        number = port.getsockname()[1]
+        command = [sys.executable, "-c", LISTEN, f"--listen-port={number}"]
+        child = subprocess.Popen(command, env={**os.environ, MARK: yarn.watch.mark})
+        try:
+            seen = yarn.watch.started(limit=20)["listening"]
+        finally:
+            child.kill()
+            child.wait()
+    assert {f"127.63.9.2:{number}", f"127.0.0.1:{number}"} <= set(seen)
