@@ -39,13 +39,7 @@ class Gcs:
 
     def answers(self) -> bool:
         """True as soon as the GCS takes calls with our token."""
-        try:
-            self._ask(self._metadata)
-        except self._grpc.RpcError as error:
-            if error.code() == self._grpc.StatusCode.UNAUTHENTICATED:
-                raise PermissionError(f"the GCS refuses its own token: {error.details()}") from None
-            return False
-        return True
+        return self._nodes_if_any() is not None
 
     def refuses_strangers(self) -> bool:
         """True when a call without the token is refused for want of the token, and for nothing else."""
@@ -57,10 +51,7 @@ class Gcs:
 
     def has_head(self) -> bool:
         """True once the head's raylet has joined. A node that asks before, to join too, looks again after a second."""
-        try:
-            return any(node["head"] and node["alive"] for node in self.nodes())
-        except self._grpc.RpcError:
-            return False
+        return any(node["head"] and node["alive"] for node in self._nodes_if_any() or [])
 
     def drain(self, node_id: str, why: str) -> str | None:
         """Have Ray give an idle node back: nothing new goes there from now on. Its reason when it does not; else None.
@@ -79,6 +70,15 @@ class Gcs:
         except self._grpc.RpcError as error:
             return f"Ray does not answer: {error.details()}"
         return None if reply.is_accepted else reply.rejection_reason_message or "Ray gave no reason"
+
+    def _nodes_if_any(self) -> list[dict[str, Any]] | None:
+        """The nodes, None while the GCS does not answer. Raises PermissionError when it refuses our token."""
+        try:
+            return self.nodes()
+        except self._grpc.RpcError as error:
+            if error.code() == self._grpc.StatusCode.UNAUTHENTICATED:
+                raise PermissionError(f"the GCS refuses its own token: {error.details()}") from None
+            return None
 
     def _ask(self, metadata: tuple[tuple[str, str], ...]) -> Any:
         call = ray_rpc.method(self._channel, "NodeInfoGcsService/GetAllNodeInfo", self._pb.GetAllNodeInfoReply)

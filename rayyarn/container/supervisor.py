@@ -133,12 +133,10 @@ class Supervisor:
             return
         address = f"{self._post.state.ip}:{port}"
         gcs = Gcs(address, self._token)
-        if not gcs.answers():
+        if not gcs.has_head():
             return
         if not gcs.refuses_strangers():
             self._post.end("FAILED", "Ray answered a call without the token: not published")
-            return
-        if not gcs.has_head():
             return
         if self._publish_wanted() and self._post.publish(store.HEAD, address.encode()):
             self._gcs, self._published = gcs, True

@@ -142,7 +142,7 @@ def test_a_worker_that_was_steady_begins_its_count_anew(clock):
 
 
 def test_a_head_that_does_not_start_ends_the_application(clock, monkeypatch):
-    monkeypatch.setattr(Gcs, "answers", lambda self: False)
+    monkeypatch.setattr(Gcs, "head_joined", False)
     master = Master()
     head, node = make(clock, master, [(False, "no disk")] * 9, head=True)
     assert head.run() == 1
