@@ -123,7 +123,7 @@ def test_a_killed_program_leaves_no_raylet(alone: dict[str, str], prefix: Path, 
     rayyarn = Path(sys.executable).with_name("rayyarn")
     command = f"'{prefix}/bin/python'" if killed == "program" else f"'{rayyarn}' exec p -- python"
     # The shell is the namespace's first process: the namespace itself must not be what cleans up.
-    script = f"{command} '{program}' stay & pid=$!; echo $pid; wait $pid; sleep 12; ps -e -o comm=; exit 0"
+    script = f"{command} '{program}' stay & pid=$!; echo $pid; wait $pid; sleep 12; echo LEFT; ps -e -o comm=; exit 0"
     with subprocess.Popen(
         unshared(["bash", "-c", script]), env=alone, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as shell:
@@ -134,8 +134,10 @@ def test_a_killed_program_leaves_no_raylet(alone: dict[str, str], prefix: Path, 
         shell.stdout.readline()
         target = wait(f"the {killed}", lambda: _deep(shell.pid, str(program)), 10)
         os.kill(target, signal.SIGKILL)
-        left, said = shell.communicate(timeout=60)
-    assert "raylet" not in left.split(), left
+        out, said = shell.communicate(timeout=60)
+    # Before it, a driver prints what Ray tells all drivers: the end of another program's node, on a busy machine.
+    _, _, left = out.partition("LEFT\n")
+    assert "ps" in left.split(), out
     assert set(left.split()) <= {"bash", "ps", "unshare"}, left + said
 
 
