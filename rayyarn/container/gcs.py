@@ -37,10 +37,6 @@ class Gcs:
             for node in reply.node_info_list
         ]
 
-    def answers(self) -> bool:
-        """True as soon as the GCS takes calls with our token."""
-        return self._nodes_if_any() is not None
-
     def refuses_strangers(self) -> bool:
         """True when a call without the token is refused for want of the token, and for nothing else."""
         try:
@@ -50,8 +46,16 @@ class Gcs:
         return False
 
     def has_head(self) -> bool:
-        """True once the head's raylet has joined. A node that asks before, to join too, looks again after a second."""
-        return any(node["head"] and node["alive"] for node in self._nodes_if_any() or [])
+        """True once the GCS answers and the head's raylet has joined. Raises PermissionError when our token is refused.
+
+        A node that asks before, to join too, looks again after a second.
+        """
+        try:
+            return any(node["head"] and node["alive"] for node in self.nodes())
+        except self._grpc.RpcError as error:
+            if error.code() == self._grpc.StatusCode.UNAUTHENTICATED:
+                raise PermissionError(f"the GCS refuses its own token: {error.details()}") from None
+            return False
 
     def drain(self, node_id: str, why: str) -> str | None:
         """Have Ray give an idle node back: nothing new goes there from now on. Its reason when it does not; else None.
@@ -70,15 +74,6 @@ class Gcs:
         except self._grpc.RpcError as error:
             return f"Ray does not answer: {error.details()}"
         return None if reply.is_accepted else reply.rejection_reason_message or "Ray gave no reason"
-
-    def _nodes_if_any(self) -> list[dict[str, Any]] | None:
-        """The nodes, None while the GCS does not answer. Raises PermissionError when it refuses our token."""
-        try:
-            return self.nodes()
-        except self._grpc.RpcError as error:
-            if error.code() == self._grpc.StatusCode.UNAUTHENTICATED:
-                raise PermissionError(f"the GCS refuses its own token: {error.details()}") from None
-            return None
 
     def _ask(self, metadata: tuple[tuple[str, str], ...]) -> Any:
         call = ray_rpc.method(self._channel, "NodeInfoGcsService/GetAllNodeInfo", self._pb.GetAllNodeInfoReply)

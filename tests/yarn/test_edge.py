@@ -138,6 +138,7 @@ def test_a_killed_program_leaves_no_raylet(alone: dict[str, str], prefix: Path, 
     # Before it, a driver prints what Ray tells all drivers: the end of another program's node, on a busy machine.
     _, _, left = out.partition("LEFT\n")
     assert "ps" in left.split(), out
+    assert "raylet" not in left.split(), left
     assert set(left.split()) <= {"bash", "ps", "unshare"}, left + said
 
 
