@@ -7,6 +7,8 @@ STARTED := $(shell date +%s)
 # One stamp for each Python: with another PYTHON the environment is made anew.
 VERSION := $(shell $(PYTHON) -c 'print("%d.%d" % __import__("sys").version_info[:2])' 2>/dev/null)
 STAMP := $(VENV)/set-up-with-$(VERSION)
+# Four at once, on two cores too: for a good part of their time they wait.
+QUICK := $(BIN)/python -m pytest tests/unit tests/fake tests/contract --numprocesses=4 --dist=worksteal
 QUIET_PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PYTHONPATH=
 
 .DEFAULT_GOAL := help
@@ -31,11 +33,12 @@ lint: setup     ## ruff, mypy --strict
 	@$(BIN)/mypy
 
 unit: setup     ## the quick tests: no YARN, no Java
-	@$(BIN)/python -m pytest tests/unit tests/fake tests/contract -q
+	@$(QUICK) -q
 
 test: check-python check-java ## lint, and all tests, on a real YARN that they start and stop themselves
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest tests
+	@$(QUICK)
+	@$(BIN)/python -m pytest tests/yarn
 
 test-big: check-python check-java ## what `make test` has no time for: 5 GB in one partition, 10,000 partitions, all of Spark 3.5
 	@$(MAKE) --no-print-directory setup
