@@ -18,6 +18,9 @@ from rayyarn.errors import ConnectionUnusable
 SCHEMA = 1
 # The variable that names the folder with the cluster's extra files, wherever a program runs.
 FILES_FOLDER = "RAYYARN_FILES_DIR"
+# A token of another cluster in the user's shell. Ray would take it before the file that we name
+# (docs.ray.io, ray-security/token-auth), try for 20 s and say that it could not connect.
+FOREIGN_TOKEN = "RAY_AUTH_TOKEN"  # noqa: S105 - its name
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rayyarn import files_here, home, runtime
-from rayyarn.connection import FILES_FOLDER
+from rayyarn.connection import FILES_FOLDER, FOREIGN_TOKEN
 from rayyarn.errors import ConnectionUnusable
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def environment(found: Connection) -> dict[str, str]:
     environ = {**os.environ, **variables(found)}
     if environ.get("RAY_RUNTIME_ENV_HOOK") == HOOK:  # of the shell we are in: this program gets a raylet from us
         del environ["RAY_RUNTIME_ENV_HOOK"]
+    environ.pop(FOREIGN_TOKEN, None)
     for name, first in in_front(found).items():
         rest = environ.get(name) or (os.defpath if name == "PATH" else "")
         environ[name] = os.pathsep.join(filter(None, [first, rest]))

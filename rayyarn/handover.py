@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rayyarn import edge, session, spark_defaults
+from rayyarn.connection import FOREIGN_TOKEN
 from rayyarn.errors import ConnectionUnusable
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Handover:
         # What is there is kept behind it; an unset or empty variable leaves no empty entry, which would be the folder
         # that one is in.
         before = [f'export {name}={shlex.quote(value)}"${{{name}:+:${name}}}"' for name, value in self.in_front.items()]
-        return "\n".join([*plain, *before])
+        return "\n".join([f"unset {FOREIGN_TOKEN}", *plain, *before])
 
 
 def give(name: str, *, spark_conf: Path | None = None, hadoop_conf: str | None = None) -> Handover:

@@ -144,6 +144,7 @@ def _authenticate(environ: dict[str, str]) -> None:
     for a local cluster (ray/_private/authentication/authentication_token_setup.py, 2.60).
     """
     os.environ.update({key: value for key, value in environ.items() if key.startswith("RAY_")})
+    os.environ.pop(connection.FOREIGN_TOKEN, None)
     if "ray" in sys.modules:
         from ray._raylet import AuthenticationTokenLoader, Config
 

@@ -45,7 +45,7 @@ def test_a_shell_gets_the_variables_of_exec(found):
     )  # fmt: skip
     assert "s3cret" not in given.exports()
     script = f"{given.exports()}\nexec {sys.executable} -c 'import os; print(dict(os.environ))'"
-    start = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+    start = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "RAY_AUTH_TOKEN": "of another cluster"}
     for shell in ("sh", "bash"):
         done = subprocess.run([shell, "-c", script], env=start, capture_output=True, text=True, check=True)
         seen = eval(done.stdout)
@@ -56,6 +56,7 @@ def test_a_shell_gets_the_variables_of_exec(found):
                 patch.setenv(name, value)
             meant = edge.environment(found)
         assert seen.pop("RAY_RUNTIME_ENV_HOOK") == "rayyarn.ray_init.prepare"
+        assert "RAY_AUTH_TOKEN" not in {*seen, *meant}
         assert {name: seen[name] for name in meant if name != "RAYYARN_HOME"} == {
             name: value for name, value in meant.items() if name != "RAYYARN_HOME"
         }
@@ -212,7 +213,9 @@ def test_the_command_says_how_or_hands_over(found, site, ry, tmp_path, monkeypat
     assert (plain.rc, plain.out) == (0, f"demo\t10.0.0.1:6379\t{found.path}\n")
     assert 'eval "$(rayyarn connect demo --shell)"' in plain.err
     shell = ry("connect", "demo", "--shell")
-    assert all(line.startswith("export ") for line in shell.out.splitlines())
+    first, *rest = shell.out.splitlines()
+    assert first == "unset RAY_AUTH_TOKEN"
+    assert all(line.startswith("export ") for line in rest)
     assert shell.err == "it has changed\n"
     written = ry("connect", "demo", "--spark-conf", "x.conf", "--json")
     assert json.loads(written.out)["data"]["spark_conf"] == str(tmp_path / "x.conf")

@@ -69,20 +69,21 @@ def test_an_edge_of_its_own(yarn: Yarn, cluster: dict[str, Any], tmp_path: Path)
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     rayyarn = Path(sys.executable).with_name("rayyarn")
+    shell = {**yarn.environ, "RAY_AUTH_TOKEN": "of another cluster"}  # which Ray prefers to the file that we name
     plain = "import ray; ray.init(); print(ray.get_runtime_context().gcs_address)"
     done = subprocess.run(
         unshared([rayyarn, "exec", "p", "--", "python", "-c", plain]),
-        env=yarn.environ, capture_output=True, text=True, timeout=120,
+        env=shell, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.stdout.strip() == cluster["address"], done.stderr
     done = subprocess.run(
         unshared([rayyarn, "exec", "p", "--", "python", program]),
-        env=yarn.environ, capture_output=True, text=True, timeout=120,
+        env=shell, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.stdout.splitlines()[0] == "edge 0", done.stderr
     script = f"{SHELL}; python -c '{plain}'; ps -e -o comm="
     done = subprocess.run(
-        unshared(["bash", "-c", script, rayyarn]), env=yarn.environ, capture_output=True, text=True, timeout=120
+        unshared(["bash", "-c", script, rayyarn]), env=shell, capture_output=True, text=True, timeout=120
     )
     said, *left = done.stdout.split()
     assert said == cluster["address"], done.stderr
