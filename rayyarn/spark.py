@@ -53,7 +53,7 @@ def session(found: Connection, app_name: str, conf: Mapping[str, Any]) -> Any:
         return _connect_session({**wanted, "spark.app.name": app_name})
     from pyspark.sql import SparkSession
 
-    builder = SparkSession.builder.appName(app_name)
+    builder = SparkSession.builder.appName(app_name).config(_MODE, "classic")  # whatever the shell's SPARK_API_MODE says
     for key, value in wanted.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
@@ -200,6 +200,11 @@ def _connect_session(wanted: dict[str, str]) -> Any:
 def _refuse_other(wanted: Mapping[str, str], python: str | None, *, connect: bool) -> None:
     from pyspark import SparkContext
 
+    if remote := os.environ.get("SPARK_REMOTE"):
+        raise ConnectionUnusable(
+            f"SPARK_REMOTE is {remote}: there PySpark would make the session, not on the cluster's YARN",
+            hint="unset SPARK_REMOTE",
+        )
     if ("SPARK_CONNECT_MODE_ENABLED" in os.environ) > connect:
         raise ConnectionUnusable("a Spark Connect session is active in this program", hint="spark.stop()")
     context = SparkContext._active_spark_context

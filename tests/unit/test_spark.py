@@ -13,6 +13,7 @@ PYTHON = "./environment/bin/python"
 
 def fake(monkeypatch, version="4.3.0", context=None, gateway=None):
     """A pyspark that is there in name only."""
+    monkeypatch.delenv("SPARK_REMOTE", raising=False)
     made = ModuleType("pyspark")
     made.__version__ = version
     made.SparkContext = type("SparkContext", (), {"_active_spark_context": context, "_gateway": gateway})
@@ -82,6 +83,15 @@ def test_a_classic_session_is_not_what_a_connect_session_is(monkeypatch):
     with pytest.raises(ConnectionUnusable, match="a Spark Connect session is active"):
         spark._refuse_other({"spark.master": "yarn"}, PYTHON, connect=False)
     spark._refuse_other({"spark.master": "yarn"}, f".{PYTHON}", connect=True)
+
+
+@pytest.mark.parametrize("connect", [False, True])
+def test_another_sparks_address_in_the_shell_is_refused(monkeypatch, connect):
+    fake(monkeypatch)
+    monkeypatch.setenv("SPARK_REMOTE", "sc://elsewhere:15002")
+    with pytest.raises(ConnectionUnusable, match="SPARK_REMOTE is sc://elsewhere:15002") as refused:
+        spark._refuse_other({}, PYTHON, connect=connect)
+    assert refused.value.hint == "unset SPARK_REMOTE"
 
 
 def test_a_jvm_that_was_started_for_another_python_is_refused(monkeypatch):

@@ -117,6 +117,7 @@ def test_spark_and_ray_in_one_program(ry: Callable[..., Run], cluster: dict[str,
                 print("refused", error)
             spark.stop()
         """,
+        env={"SPARK_API_MODE": "connect", "PYSPARK_SUBMIT_ARGS": "--master local[2] pyspark-shell"},  # a notebook's
         timeout=300,
     )
     assert done.rc == 0, done.err
