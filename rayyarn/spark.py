@@ -200,9 +200,9 @@ def _connect_session(wanted: dict[str, str]) -> Any:
 def _refuse_other(wanted: Mapping[str, str], python: str | None, *, connect: bool) -> None:
     from pyspark import SparkContext
 
-    if remote := os.environ.get("SPARK_REMOTE"):
+    if os.environ.get("SPARK_REMOTE"):  # not quoted: such an address may hold a token
         raise ConnectionUnusable(
-            f"SPARK_REMOTE is {remote}: there PySpark would make the session, not on the cluster's YARN",
+            "SPARK_REMOTE is set: PySpark would make the session there, not on the cluster's YARN",
             hint="unset SPARK_REMOTE",
         )
     if ("SPARK_CONNECT_MODE_ENABLED" in os.environ) > connect:

@@ -88,10 +88,11 @@ def test_a_classic_session_is_not_what_a_connect_session_is(monkeypatch):
 @pytest.mark.parametrize("connect", [False, True])
 def test_another_sparks_address_in_the_shell_is_refused(monkeypatch, connect):
     fake(monkeypatch)
-    monkeypatch.setenv("SPARK_REMOTE", "sc://elsewhere:15002")
-    with pytest.raises(ConnectionUnusable, match="SPARK_REMOTE is sc://elsewhere:15002") as refused:
+    monkeypatch.setenv("SPARK_REMOTE", "sc://elsewhere:15002/;token=s3cret")
+    with pytest.raises(ConnectionUnusable, match="SPARK_REMOTE is set") as refused:
         spark._refuse_other({}, PYTHON, connect=connect)
     assert refused.value.hint == "unset SPARK_REMOTE"
+    assert "s3cret" not in str(refused.value)
 
 
 def test_a_jvm_that_was_started_for_another_python_is_refused(monkeypatch):
