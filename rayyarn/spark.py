@@ -53,7 +53,7 @@ def session(found: Connection, app_name: str, conf: Mapping[str, Any]) -> Any:
         return _connect_session({**wanted, "spark.app.name": app_name})
     from pyspark.sql import SparkSession
 
-    builder = SparkSession.builder.appName(app_name).config(_MODE, "classic")  # SPARK_API_MODE or not
+    builder = SparkSession.builder.appName(app_name).config(_MODE, "classic")  # or SPARK_API_MODE decides
     for key, value in wanted.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import subprocess
@@ -30,10 +29,6 @@ _MAIN = {
 FLAGS = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.net.preferIPv4Stack=true"]
 _HEAP = "-Xmx384m"  # 235-265 MB resident in all
 _TAIL = 1 << 16
-# A JVM whose first thread is gone takes a moment for the others, and to give its memory back.
-_REAP_LIMIT = 5.0
-# Handles of our children, so that they are reaped by us and not warned about by subprocess.
-_children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True)
@@ -81,19 +76,11 @@ def start(role: str, shape: Shape, java: Java) -> Daemon:
             start_new_session=True,  # the shell's Ctrl-C and hang-up are not for it
             umask=0o022,
         )
-    _children[child.pid] = child
+    # It outlives this handle, and is reaped by whoever asks whether it is alive: subprocess has nothing to warn of.
+    child.returncode = 0
     host = shape.block.node(int(role[2:]) - 1) if role.startswith("nm") else shape.block.master
     # A daemon dead already is a zombie now: a start time of 0 matches no process, and its log says why.
     return Daemon(role, host, Process.of(child.pid) or Process(child.pid, 0), log)
-
-
-def reap() -> None:
-    """Collect our children that have ended, and let go of their handles."""
-    for pid, child in list(_children.items()):
-        if Process.of(pid) is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(_REAP_LIMIT)
-                del _children[pid]
 
 
 def format_namenode(shape: Shape, java: Java, limit: float) -> subprocess.CompletedProcess[bytes]:

@@ -49,7 +49,6 @@ def halt(folder: Path, *, reporter: Reporter = SILENT) -> None:
         with steps.step("the others", limit=_MASTER_GRACE):
             process.stop(masters, _MASTER_GRACE)
             _sweep(folder)
-    daemons.reap()
 
 
 def drop_if_empty(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import getpass
 import os
 import signal
@@ -126,7 +127,8 @@ def test_stopped_with_its_files_it_comes_back_with_what_its_nodes_unpacked(yarn,
     stopped = cluster.down(keep_files=True)
     assert (stopped.changed, stopped.files) == (True, made.folder)
     assert not process.of_folder(Path(made.folder), marker=daemons.MARKER)
-    assert daemons._children.keys().isdisjoint(made.pids.values())  # Python would warn of each when we end
+    handles = [one for one in gc.get_objects() if isinstance(one, subprocess.Popen)]
+    assert {one.pid for one in handles}.isdisjoint(made.pids.values())  # Python would warn of each when we end
     again = cluster.up(nodes=1)
     assert (again.changed, again.memory, again.rm_web) == (True, 1 << 30, made.rm_web)
     fetched, kept = _counted(yarn, own, tmp_path, "2")
